@@ -1,0 +1,141 @@
+//! Being a member of the application's group: which tasks are ours, and what is committed.
+
+use std::any::Any;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kstreams_core::error::Result;
+use kstreams_core::record::{Offset, TopicPartition};
+use kstreams_core::task::TaskId;
+use kstreams_topology::Topology;
+
+/// What a member tells its group.
+#[derive(Clone, Debug)]
+pub struct MemberOptions {
+    /// The application id, which is the group's id.
+    pub application_id: Arc<str>,
+    /// The process that the member belongs to; members of one process share it.
+    pub process_id: String,
+    /// Named in the broker's logs and metrics; unique in the process.
+    pub client_id: String,
+    /// What the application runs.
+    pub topology: Arc<Topology>,
+    /// `host:port` under which other members may ask for state.
+    pub application_server: Option<String>,
+    /// How long a member may be silent before its tasks are given to others.
+    pub session_timeout: Duration,
+    /// How long a member may take to give tasks up.
+    pub rebalance_timeout: Duration,
+}
+
+/// The tasks that a member is to own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Assignment {
+    /// To run.
+    pub active: BTreeSet<TaskId>,
+    /// To keep warm.
+    pub standby: BTreeSet<TaskId>,
+}
+
+/// News from the group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MembershipEvent {
+    /// Own exactly these tasks from now on. Commit and give up the others first, then call
+    /// [`Membership::acknowledge`]: after that nothing may be committed for them.
+    Assigned(Assignment),
+    /// Everything is lost to others already: give it up without a commit, then
+    /// acknowledge the empty assignment. The member joins again by itself.
+    Lost,
+    /// Some member asked that the whole application stops.
+    ShutdownRequested,
+}
+
+/// A committed position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommittedOffset {
+    /// The next offset to read.
+    pub offset: Offset,
+    /// The leader epoch of the record before it, if known.
+    pub leader_epoch: Option<i32>,
+    /// The text stored with it; Kafka Streams keeps partition times there.
+    pub metadata: String,
+}
+
+/// Proves to a transaction that a member is current; each log has its own kind.
+#[derive(Clone)]
+pub struct GroupMetadata(Arc<dyn Any + Send + Sync>);
+
+impl GroupMetadata {
+    /// Wraps what the log implementation needs.
+    pub fn new(inner: impl Any + Send + Sync) -> Self {
+        Self(Arc::new(inner))
+    }
+
+    /// What the log implementation has wrapped.
+    pub fn get<T: 'static>(&self) -> Option<&T> {
+        self.0.downcast_ref()
+    }
+}
+
+impl fmt::Debug for GroupMetadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("GroupMetadata")
+    }
+}
+
+/// One member of the group; each thread has one. Heartbeats do not depend on how often it is
+/// polled, but a member that is not polled for too long is taken for stuck and loses its tasks.
+pub trait Membership: Send {
+    /// Takes the next piece of news; never waits. The first call joins.
+    ///
+    /// # Errors
+    /// `Topic` if source topics are missing, `Authorization`, `Fatal`; retriable kinds for a
+    /// broker that does not answer: the member goes on trying.
+    fn poll(&mut self) -> Result<Option<MembershipEvent>>;
+
+    /// Says that the tasks not in `owned` are closed and those in it are ours.
+    ///
+    /// # Errors
+    /// If the client failed.
+    fn acknowledge(&mut self, owned: &Assignment) -> Result;
+
+    /// The group's committed positions, in the order asked.
+    ///
+    /// # Errors
+    /// `Timeout`, `Unavailable`, `Authorization`.
+    fn committed(
+        &mut self,
+        partitions: &[TopicPartition],
+        timeout: Duration,
+    ) -> Result<Vec<Option<CommittedOffset>>>;
+
+    /// Commits positions outside of a transaction (at-least-once).
+    ///
+    /// # Errors
+    /// `Fenced` if the partitions are not ours any more; `Timeout`, `Unavailable`: try again.
+    fn commit(
+        &mut self,
+        offsets: &[(TopicPartition, CommittedOffset)],
+        timeout: Duration,
+    ) -> Result;
+
+    /// What a transaction needs to commit offsets for this member.
+    ///
+    /// # Errors
+    /// If it has not joined yet.
+    fn group_metadata(&mut self) -> Result<GroupMetadata>;
+
+    /// Asks all members to stop.
+    ///
+    /// # Errors
+    /// If this kind of group cannot carry it.
+    fn request_shutdown(&mut self) -> Result;
+
+    /// Leaves the group, so that others take over at once.
+    ///
+    /// # Errors
+    /// `Timeout`; the others then wait for the session time-out.
+    fn leave(&mut self, timeout: Duration) -> Result;
+}
