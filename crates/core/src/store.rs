@@ -92,6 +92,11 @@ pub trait StoreBuilder: Send + Sync + 'static {
     /// The changelog's configuration; `None` if the store has none, and so does not survive.
     fn changelog(&self) -> Option<ChangelogConfig>;
 
+    /// True if its stores write to disk; then the application needs a state directory.
+    fn is_persistent(&self) -> bool {
+        true
+    }
+
     /// Opens the store of one task.
     ///
     /// # Errors

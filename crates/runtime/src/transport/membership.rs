@@ -42,6 +42,10 @@ pub struct Assignment {
 /// News from the group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MembershipEvent {
+    /// The group pauses to share the tasks out anew: commit, stop working, acknowledge the empty
+    /// assignment, but keep tasks open; the next [`Assigned`](Self::Assigned) says which of them
+    /// come back. Groups that take single tasks away (streams protocol) never send it.
+    Suspend,
     /// Own exactly these tasks from now on. Commit and give up the others first, then call
     /// [`Membership::acknowledge`]: after that nothing may be committed for them.
     Assigned(Assignment),
