@@ -1,1 +1,31 @@
-//! wip
+//! The state of kstreams: typed stores over memory or RocksDB.
+//!
+//! A typed store is a pair of serdes over a byte store. It reports every change to its changelog
+//! in the bytes of Kafka Streams, and its disk always equals a committed prefix of that changelog
+//! (see [`StateStore`](kstreams_core::store::StateStore) for the contract).
+//!
+//! Processors take stores in `init`; builders ([`KeyValue`]) go to the topology.
+//!
+//! Invariant: nothing here knows Kafka, threads or tasks beyond what a
+//! [`StoreContext`](kstreams_core::store::StoreContext) tells.
+
+#![forbid(unsafe_code)]
+
+pub mod key_value;
+pub mod testing;
+
+mod codec;
+mod core;
+mod scratch;
+mod spec;
+mod stamped;
+
+mod bytes;
+mod lru;
+mod map;
+mod memory;
+mod scan;
+mod small;
+
+pub use key_value::{KeyValue, KeyValueStore, TimestampedKeyValueStore};
+pub use stamped::Stamped;
