@@ -12,6 +12,8 @@
 #![forbid(unsafe_code)]
 
 pub mod key_value;
+#[cfg(feature = "rocksdb")]
+pub mod rocks;
 pub mod testing;
 
 mod codec;
@@ -21,9 +23,13 @@ mod spec;
 mod stamped;
 
 mod bytes;
+#[cfg(test)]
+mod contract;
 mod lru;
 mod map;
 mod memory;
+#[cfg_attr(not(feature = "rocksdb"), allow(dead_code, reason = "the base is RocksDB"))]
+mod overlay;
 mod scan;
 mod small;
 

@@ -58,10 +58,12 @@ impl<V> ByteMap<V> {
         self.entries.iter()
     }
 
-    /// Empties it and keeps its memory.
+    /// Empties it; memory and the wish for an order stay.
     pub(crate) fn clear(&mut self) {
         self.entries.clear();
-        self.order = None;
+        if let Some(order) = &mut self.order {
+            order.clear();
+        }
     }
 
     pub(crate) fn is_ordered(&self) -> bool {

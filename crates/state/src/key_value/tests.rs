@@ -42,7 +42,7 @@ fn points() {
         assert_eq!(store.delete(&text("c")).unwrap(), None);
         assert_eq!(store.get(&text("b")).unwrap(), Some(2));
         assert_eq!(keys(store.all()), "a b d");
-        assert_eq!(store.approximate_len().unwrap(), 3);
+        assert!((3..=4).contains(&store.approximate_len().unwrap()));
     });
 }
 

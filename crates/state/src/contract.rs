@@ -1,0 +1,228 @@
+//! What every byte store must do, checked against a plain ordered map under random operations.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kstreams_core::Result;
+use kstreams_core::random::Random;
+use parking_lot::Mutex;
+
+use crate::bytes::{ByteStore, Fill, Mark, Writes};
+use crate::memory::Memory;
+use crate::overlay::{Base, Overlay};
+use crate::scan::{Page, Pages, Scan};
+
+type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// Opens the store under test, or opens it again after it was closed.
+type Open<'a> = &'a dyn Fn() -> Arc<dyn ByteStore>;
+
+/// A base of the simplest kind, so that the overlay is tested without RocksDB too.
+#[derive(Default)]
+struct MapBase(Arc<Mutex<(Entries, Option<Mark>)>>);
+
+impl Writes for Entries {
+    fn put(&mut self, key: &[u8], value: &[u8]) {
+        self.insert(key.to_vec(), value.to_vec());
+    }
+
+    fn delete(&mut self, key: &[u8]) {
+        self.remove(key);
+    }
+}
+
+impl Base for MapBase {
+    fn get(&self, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
+        let inner = self.0.lock();
+        let value = inner.0.get(key);
+        out.extend(value.into_iter().flatten());
+        Ok(value.is_some())
+    }
+
+    fn page(&self, scan: &Scan, limit: usize, page: &mut Page) -> Result {
+        let inner = self.0.lock();
+        let all = expected(&inner.0, scan);
+        for (key, value) in &all {
+            if page.is_full(limit) {
+                return Ok(());
+            }
+            page.push(key, Some(value));
+        }
+        page.complete = true;
+        Ok(())
+    }
+
+    fn approximate_len(&self) -> Result<u64> {
+        Ok(self.0.lock().0.len() as u64)
+    }
+
+    fn mark(&self) -> Result<Mark> {
+        Ok(self.0.lock().1.unwrap_or(Mark::EMPTY))
+    }
+
+    fn write(&self, fill: Fill<'_>, mark: Mark, floor: Option<&[u8]>, _: bool) -> Result {
+        let mut inner = self.0.lock();
+        let before = inner.1.unwrap_or(Mark::EMPTY);
+        if let Some(floor) = floor {
+            inner.0.retain(|key, _| **key >= *floor);
+        }
+        fill(&mut inner.0)?;
+        inner.1 = Some(mark.after(before));
+        Ok(())
+    }
+
+    fn close(&self) -> Result {
+        Ok(())
+    }
+
+    fn wipe(&self) -> Result {
+        *self.0.lock() = Default::default();
+        Ok(())
+    }
+}
+
+fn expected(entries: &Entries, scan: &Scan) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let within = |key: &[u8]| *key >= *scan.from && scan.to.as_ref().is_none_or(|to| *key < **to);
+    let all = entries.iter().filter(|(key, _)| within(key));
+    let mut all: Vec<_> = all.map(|(key, value)| (key.clone(), value.clone())).collect();
+    if scan.reverse {
+        all.reverse();
+    }
+    all
+}
+
+fn read_all(store: &Arc<dyn ByteStore>, scan: Scan) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut pages = Pages::new(Arc::clone(store), scan);
+    let mut all = Vec::new();
+    while let Some((key, value)) = pages.next().unwrap() {
+        all.push((key.to_vec(), value.to_vec()));
+    }
+    all
+}
+
+/// A key of few, so that operations meet; some are long, some prefixes of others.
+fn random_key(random: &Random) -> Vec<u8> {
+    let long = if random.below(4) == 0 { 30 } else { 0 };
+    let mut key = vec![b'k'; long];
+    key.extend((0..=random.below(3)).map(|_| random.below(6) as u8));
+    key
+}
+
+fn random_scan(random: &Random) -> Scan {
+    let mut scan = Scan::all();
+    if random.below(2) == 0 {
+        scan.from = random_key(random);
+    }
+    if random.below(2) == 0 {
+        scan.to = Some(random_key(random));
+    }
+    scan.reverse = random.below(2) == 0;
+    scan
+}
+
+/// Random operations on the store and on maps, `seed` deciding them all.
+fn run(open: Open<'_>, reopens: bool, seed: u64) {
+    let random = Random::seeded(seed);
+    let mut store = open();
+    let (mut committed, mut current, mut mark) = (Entries::new(), Entries::new(), Mark::EMPTY);
+    for step in 0..1500_i64 {
+        match random.below(100) {
+            0..40 => {
+                let (key, len) = (random_key(&random), random.below(50) as usize);
+                let value = vec![step as u8; len];
+                store.put(&key, &value).unwrap();
+                current.insert(key, value);
+            }
+            40..60 => {
+                let key = random_key(&random);
+                store.delete(&key).unwrap();
+                current.remove(&key);
+            }
+            60..80 => {
+                let (key, mut out) = (random_key(&random), vec![7]);
+                let found = store.get(&key, &mut out).unwrap();
+                assert_eq!(found.then(|| &out[1..]), current.get(&key).map(|v| &v[..]));
+            }
+            80..90 => {
+                let scan = random_scan(&random);
+                assert_eq!(read_all(&store, scan.clone()), expected(&current, &scan), "{scan:?}");
+            }
+            90..94 => {
+                mark = Mark { offset: Some(step), time: step * 2, sequence: step as i32 };
+                let floor = (random.below(4) == 0).then(|| random_key(&random));
+                store.commit(mark, floor.as_deref()).unwrap();
+                current.retain(|key, _| floor.as_ref().is_none_or(|floor| key >= floor));
+                committed = current.clone();
+            }
+            94..96 => {
+                assert!(store.rollback());
+                assert_eq!(store.uncommitted_bytes(), 0);
+                current = committed.clone();
+            }
+            96..98 => {
+                // Restoring happens on committed data only.
+                store.rollback();
+                mark.offset = Some(step);
+                let (put, delete) = (random_key(&random), random_key(&random));
+                let mut fill = |writes: &mut dyn Writes| {
+                    writes.put(&put, b"restored");
+                    writes.delete(&delete);
+                    Ok(())
+                };
+                store.restore(&mut fill, mark).unwrap();
+                committed.put(&put, b"restored");
+                committed.delete(&delete);
+                current = committed.clone();
+            }
+            98 if reopens => {
+                store.close().unwrap();
+                store = open();
+                current = committed.clone();
+            }
+            99 if random.below(4) == 0 => {
+                store.wipe().unwrap();
+                (committed, current, mark) = Default::default();
+            }
+            _ => assert_eq!(store.mark().unwrap(), mark),
+        }
+    }
+}
+
+#[test]
+fn memory() {
+    for seed in 0..40 {
+        run(&|| Arc::new(Memory::new(true)), false, seed);
+    }
+}
+
+#[test]
+fn overlay_over_a_map() {
+    for seed in 0..40 {
+        let base = Arc::default();
+        run(&|| Arc::new(Overlay::new(MapBase(Arc::clone(&base)))), true, seed);
+    }
+}
+
+#[cfg(feature = "rocksdb")]
+#[test]
+fn overlay_over_rocksdb() {
+    for seed in 0..10 {
+        let dir = crate::testing::TempDir::new();
+        let context = crate::testing::context(
+            &crate::KeyValue::in_memory(
+                "s",
+                kstreams_core::serde::ByteArray,
+                kstreams_core::serde::ByteArray,
+            ),
+            Some(dir.path()),
+        );
+        let settings = Default::default();
+        run(&|| crate::rocks::open(&"s".into(), &settings, "test", &context).unwrap(), true, seed);
+    }
+}
+
+impl Default for Mark {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}

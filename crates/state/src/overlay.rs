@@ -1,0 +1,278 @@
+//! The writes since the last commit, over a base that holds only committed data.
+//!
+//! Two generations by shape: the task writes into the active one, while the previous one is either
+//! in flight (its commit is running) or clean (the base has it; it stays as a cache of the keys
+//! written last). Reads see active over previous over base. The disk never sees an uncommitted
+//! write, so a crash leaves a committed prefix and a rollback forgets one map.
+
+use kstreams_core::Result;
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::bytes::{ByteStore, Fill, Mark};
+use crate::map::ByteMap;
+use crate::memory::entry_bytes;
+use crate::scan::{Page, Scan};
+use crate::small::SmallBytes;
+
+/// Committed data under an [`Overlay`].
+pub(crate) trait Base: Send + Sync + 'static {
+    /// As [`ByteStore::get`].
+    fn get(&self, key: &[u8], out: &mut Vec<u8>) -> Result<bool>;
+
+    /// As [`ByteStore::page`].
+    fn page(&self, scan: &Scan, limit: usize, page: &mut Page) -> Result;
+
+    /// As [`ByteStore::approximate_len`].
+    fn approximate_len(&self) -> Result<u64>;
+
+    /// Where the data stands.
+    fn mark(&self) -> Result<Mark>;
+
+    /// Writes what `fill` writes, `mark` and the removal of all keys less than `floor`: all of it
+    /// or nothing. What is `restoring` can be replayed, so it may be lost if `mark` is lost too.
+    fn write(&self, fill: Fill<'_>, mark: Mark, floor: Option<&[u8]>, restoring: bool) -> Result;
+
+    /// As [`ByteStore::close`].
+    fn close(&self) -> Result;
+
+    /// As [`ByteStore::wipe`].
+    fn wipe(&self) -> Result;
+}
+
+#[derive(Debug)]
+pub(crate) struct Overlay<B> {
+    layers: RwLock<Layers>,
+    base: B,
+}
+
+#[derive(Debug, Default)]
+struct Layers {
+    active: Generation,
+    previous: Generation,
+    /// True while the base may not have the previous generation yet.
+    in_flight: bool,
+}
+
+/// Writes of one commit interval; `None` is a delete.
+#[derive(Debug, Default)]
+struct Generation {
+    writes: ByteMap<Option<SmallBytes>>,
+    n_bytes: usize,
+}
+
+impl Generation {
+    fn set(&mut self, key: &[u8], value: Option<&[u8]>) {
+        match (self.writes.get_mut(key), value) {
+            (Some(Some(own)), Some(value)) => own.set(value),
+            (Some(own), value) => *own = value.map(SmallBytes::from),
+            (None, value) => {
+                self.n_bytes += entry_bytes(key, value.unwrap_or_default());
+                self.writes.insert(key.into(), value.map(SmallBytes::from));
+            }
+        }
+    }
+
+    fn clear(&mut self) {
+        self.writes.clear();
+        self.n_bytes = 0;
+    }
+
+    /// Adds its part of a scan to `page`, deletes included.
+    fn page(&self, scan: &Scan, limit: usize, page: &mut Page) {
+        if self.writes.is_empty() {
+            page.complete = true;
+            return;
+        }
+        page.complete = self.writes.scan(scan, |key, value| {
+            if page.is_full(limit) {
+                return false;
+            }
+            page.push(key, value.as_deref());
+            true
+        });
+    }
+}
+
+impl Layers {
+    fn get(&self, key: &[u8]) -> Option<&Option<SmallBytes>> {
+        self.active.writes.get(key).or_else(|| self.previous.writes.get(key))
+    }
+
+    fn is_ordered(&self) -> bool {
+        self.active.writes.is_ordered() && self.previous.writes.is_ordered()
+    }
+
+    /// Makes the active generation the previous one, unless a failed commit left one in flight:
+    /// then that one takes the newer writes in.
+    fn freeze(&mut self) {
+        if self.in_flight {
+            for (key, value) in self.active.writes.iter() {
+                self.previous.set(key, value.as_deref());
+            }
+        } else {
+            std::mem::swap(&mut self.active, &mut self.previous);
+        }
+        self.active.clear();
+        self.in_flight = true;
+    }
+}
+
+impl<B: Base> Overlay<B> {
+    pub(crate) fn new(base: B) -> Self {
+        Self { layers: RwLock::default(), base }
+    }
+
+    /// The layers with an order, which the first scan builds.
+    fn ordered(&self) -> RwLockReadGuard<'_, Layers> {
+        let layers = self.layers.read();
+        if layers.is_ordered() {
+            return layers;
+        }
+        drop(layers);
+        let mut layers = self.layers.write();
+        layers.active.writes.order();
+        layers.previous.writes.order();
+        RwLockWriteGuard::downgrade(layers)
+    }
+}
+
+impl<B: Base> ByteStore for Overlay<B> {
+    fn get(&self, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
+        if let Some(value) = self.layers.read().get(key) {
+            out.extend_from_slice(value.as_deref().unwrap_or_default());
+            return Ok(value.is_some());
+        }
+        // Without the lock: if a commit comes in between, the base has what the layers had.
+        self.base.get(key, out)
+    }
+
+    fn put(&self, key: &[u8], value: &[u8]) -> Result {
+        self.layers.write().active.set(key, Some(value));
+        Ok(())
+    }
+
+    fn delete(&self, key: &[u8]) -> Result {
+        self.layers.write().active.set(key, None);
+        Ok(())
+    }
+
+    fn page(&self, scan: &Scan, limit: usize, page: &mut Page) -> Result {
+        let layers = self.ordered();
+        let mut rest = scan.clone();
+        loop {
+            let mut parts = [Page::default(), Page::default(), Page::default()];
+            layers.active.page(&rest, limit, &mut parts[0]);
+            layers.previous.page(&rest, limit, &mut parts[1]);
+            self.base.page(&rest, limit, &mut parts[2])?;
+            let horizon = merge(&parts, rest.reverse, page);
+            page.complete = horizon.is_none();
+            match horizon {
+                // Deletes may have hidden all there was up to the horizon.
+                Some(horizon) if page.len() == 0 => rest.advance(horizon),
+                _ => return Ok(()),
+            }
+            if rest.is_empty() {
+                page.complete = true;
+                return Ok(());
+            }
+        }
+    }
+
+    fn approximate_len(&self) -> Result<u64> {
+        let uncommitted = self.layers.read().active.writes.len() as u64;
+        Ok(self.base.approximate_len()? + uncommitted)
+    }
+
+    fn mark(&self) -> Result<Mark> {
+        self.base.mark()
+    }
+
+    fn restore(&self, fill: Fill<'_>, mark: Mark) -> Result {
+        {
+            let mut layers = self.layers.write();
+            if !layers.in_flight {
+                layers.previous.clear();
+            }
+        }
+        self.base.write(fill, mark, None, true)
+    }
+
+    fn commit(&self, mark: Mark, floor: Option<&[u8]>) -> Result {
+        self.layers.write().freeze();
+        let layers = self.layers.read();
+        let mut fill = |writes: &mut dyn crate::bytes::Writes| {
+            for (key, value) in layers.previous.writes.iter() {
+                if floor.is_none_or(|floor| **key >= *floor) {
+                    writes.set(key, value.as_deref());
+                }
+            }
+            Ok(())
+        };
+        self.base.write(&mut fill, mark, floor, false)?;
+        drop(layers);
+        let mut layers = self.layers.write();
+        layers.in_flight = false;
+        if floor.is_some() || layers.previous.n_bytes > MAX_CACHED {
+            layers.previous.clear();
+        }
+        Ok(())
+    }
+
+    fn rollback(&self) -> bool {
+        let mut layers = self.layers.write();
+        layers.active.clear();
+        if layers.in_flight {
+            layers.previous.clear();
+            layers.in_flight = false;
+        }
+        true
+    }
+
+    fn uncommitted_bytes(&self) -> usize {
+        let layers = self.layers.read();
+        let in_flight = if layers.in_flight { layers.previous.n_bytes } else { 0 };
+        layers.active.n_bytes + in_flight
+    }
+
+    fn close(&self) -> Result {
+        *self.layers.write() = Layers::default();
+        self.base.close()
+    }
+
+    fn wipe(&self) -> Result {
+        *self.layers.write() = Layers::default();
+        self.base.wipe()
+    }
+}
+
+/// Merges parts of one scan, the first part winning, up to the returned horizon: the first place
+/// behind which a part is not known. `None` if all of them are complete.
+fn merge<'a>(parts: &'a [Page; 3], reverse: bool, page: &mut Page) -> Option<&'a [u8]> {
+    let before = |a: &[u8], b: &[u8]| if reverse { a > b } else { a < b };
+    let ends = parts.iter().filter(|part| !part.complete).filter_map(Page::last_key);
+    let horizon = ends.reduce(|a, b| if before(b, a) { b } else { a });
+    let mut at = [0; 3];
+    loop {
+        let mut first: Option<(&[u8], Option<&[u8]>)> = None;
+        for (part, at) in parts.iter().zip(at) {
+            if let Some(entry) = part.get(at)
+                && first.is_none_or(|(key, _)| before(entry.0, key))
+            {
+                first = Some(entry);
+            }
+        }
+        let Some((key, value)) = first else { return horizon };
+        if horizon.is_some_and(|horizon| before(horizon, key)) {
+            return horizon;
+        }
+        if value.is_some() {
+            page.push(key, value);
+        }
+        for (part, at) in parts.iter().zip(&mut at) {
+            *at += usize::from(part.get(*at).is_some_and(|(other, _)| other == key));
+        }
+    }
+}
+
+/// Bytes of the previous generation that are worth keeping as a cache.
+const MAX_CACHED: usize = 16 << 20;

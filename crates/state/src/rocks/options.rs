@@ -1,0 +1,92 @@
+//! The options of a store's RocksDB: Java's where they are right, ours where reasons differ.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rocksdb::{
+    BlockBasedOptions, DBCompactionStyle, DBCompressionType, InfoLogger, LogLevel, Options,
+};
+
+use super::RocksMemory;
+
+/// What a builder says about the RocksDB of its store.
+#[derive(Clone, Default)]
+pub(crate) struct Settings {
+    /// Called last, so that the user wins.
+    pub(crate) configure: Option<Arc<Configure>>,
+    /// `None` is the process's.
+    pub(crate) memory: Option<RocksMemory>,
+}
+
+type Configure = dyn Fn(&mut Options) + Send + Sync;
+
+impl Settings {
+    /// Options of the database and of the column family with the data.
+    pub(super) fn data_options(&self, store: &str) -> Options {
+        let memory = self.memory.as_ref().unwrap_or_else(|| RocksMemory::process());
+        let mut options = common(memory);
+        options.create_if_missing(true);
+        options.create_missing_column_families(true);
+        // A flush of one column family alone would separate data from offset; the WAL covers a
+        // killed process, this covers a torn WAL and writes without WAL.
+        options.set_atomic_flush(true);
+        options.set_paranoid_checks(true);
+        options.set_write_buffer_manager(&memory.write_buffers);
+        options.set_write_buffer_size(WRITE_BUFFER);
+        options.set_max_write_buffer_number(3);
+        options.set_max_background_jobs(BACKGROUND_JOBS);
+        options.set_stats_dump_period_sec(0);
+        options.set_stats_persist_period_sec(0);
+        let store = store.to_owned();
+        options.set_info_logger(InfoLogger::new_callback_logger(
+            LogLevel::Error,
+            move |_, message| log::warn!("store {store}: rocksdb: {message}"),
+        ));
+        if let Some(configure) = &self.configure {
+            configure(&mut options);
+        }
+        options
+    }
+
+    /// Options of the column family with the offset.
+    pub(super) fn offset_options(&self) -> Options {
+        let memory = self.memory.as_ref().unwrap_or_else(|| RocksMemory::process());
+        let mut options = common(memory);
+        options.set_write_buffer_size(OFFSETS_WRITE_BUFFER);
+        options
+    }
+}
+
+fn common(memory: &RocksMemory) -> Options {
+    let mut blocks = BlockBasedOptions::default();
+    blocks.set_block_cache(&memory.cache);
+    blocks.set_block_size(4 << 10);
+    // On every level: unlike Java's optimizeFiltersForHits, since a store is asked for each key
+    // before that key's first put.
+    blocks.set_bloom_filter(10.0, false);
+    blocks.set_cache_index_and_filter_blocks(true);
+    blocks.set_cache_index_and_filter_blocks_with_high_priority(true);
+    blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    let mut options = Options::default();
+    options.set_block_based_table_factory(&blocks);
+    options.set_compaction_style(DBCompactionStyle::Universal);
+    options.set_compression_type(DBCompressionType::None);
+    options
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { configure, memory } = self;
+        f.debug_struct("Settings")
+            .field("configured", &configure.is_some())
+            .field("memory", memory)
+            .finish()
+    }
+}
+
+/// Java's sizes.
+const WRITE_BUFFER: usize = 16 << 20;
+const OFFSETS_WRITE_BUFFER: usize = 1 << 20;
+
+/// RocksDB's threads are shared by all databases of the process.
+const BACKGROUND_JOBS: i32 = 2;
