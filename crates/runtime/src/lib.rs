@@ -1,6 +1,31 @@
 //! The executor of kstreams: threads, tasks, commit and restore, over the log port in
 //! [`transport`] and its in-memory twin.
+//!
+//! Invariant: logs and stores are met as traits only; every wait has a bound; nothing is committed
+//! for a task after its release was acknowledged.
 
 #![forbid(unsafe_code)]
 
+mod app;
+mod config;
+
+mod blueprint;
+mod directory;
+mod shared;
+mod start;
+mod topics;
+
+mod commit;
+mod global;
+mod opening;
+mod outlet;
+mod task;
+mod worker;
+
 pub mod transport;
+
+pub mod testing;
+
+pub use app::{State, Streams};
+pub use config::{Config, Guarantee, RestoreProgress, UncaughtVerdict};
+pub use shared::TaskInfo;

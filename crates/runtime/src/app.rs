@@ -1,0 +1,427 @@
+//! The application: its threads and its life cycle.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use kstreams_core::error::{Error, ErrorKind, Result};
+use kstreams_core::store::{StateStore, StoreId};
+use kstreams_core::task::TaskId;
+use kstreams_topology::Topology;
+use parking_lot::Mutex;
+
+use crate::config::{Config, UncaughtVerdict};
+use crate::global::GlobalWorker;
+use crate::shared::{Shared, TaskInfo, WorkerState};
+use crate::start;
+use crate::transport::{Log, Waker};
+use crate::worker::{Turn, Worker};
+
+/// What an application is doing; the names are Java's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum State {
+    /// Not started.
+    Created,
+    /// Some thread waits for its tasks or restores them.
+    Rebalancing,
+    /// Every thread has its tasks and runs them.
+    Running,
+    /// Closing in order.
+    PendingShutdown,
+    /// Closed in order.
+    NotRunning,
+    /// Closing after an error.
+    PendingError,
+    /// Closed after an error: see [`Streams::error`].
+    Error,
+}
+
+impl State {
+    pub(crate) fn may_become(self, next: Self) -> bool {
+        match self {
+            Self::Created => {
+                matches!(next, Self::Rebalancing | Self::PendingShutdown | Self::PendingError)
+            }
+            Self::Rebalancing => {
+                matches!(next, Self::Running | Self::PendingShutdown | Self::PendingError)
+            }
+            Self::Running => {
+                matches!(next, Self::Rebalancing | Self::PendingShutdown | Self::PendingError)
+            }
+            Self::PendingShutdown => next == Self::NotRunning,
+            Self::PendingError => next == Self::Error,
+            Self::NotRunning | Self::Error => false,
+        }
+    }
+
+    /// True if it is closed for good.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::NotRunning | Self::Error)
+    }
+}
+
+/// A stream-processing application: one member, or several threads of it, of the group named by
+/// its application id. Run the same program again and the two share the work.
+///
+/// Dropping it closes it, waiting at most 5 seconds.
+///
+/// ```
+/// use std::time::Duration;
+/// use kstreams_core::serde::Utf8;
+/// use kstreams_runtime::{Config, State, Streams, transport::memory::MemoryLog};
+/// use kstreams_topology::TopologyBuilder;
+///
+/// let log = MemoryLog::new();
+/// log.create_topic("in", 1)?;
+/// log.create_topic("out", 1)?;
+/// let mut topology = TopologyBuilder::new();
+/// let lines = topology.source("lines", ["in"], (Utf8, Utf8));
+/// topology.sink("copy", &[lines], "out", (Utf8, Utf8));
+///
+/// let app = Streams::new(topology.build()?, Config::new("copy-app"), log)?;
+/// app.start()?;
+/// assert!(app.wait_for(State::Running, Duration::from_secs(10)));
+/// assert!(app.close(Duration::from_secs(10)));
+/// # Ok::<(), kstreams_core::error::Error>(())
+/// ```
+pub struct Streams {
+    config: Config,
+    topology: Arc<Topology>,
+    log: Arc<dyn Log>,
+    running: Mutex<Running>,
+}
+
+#[derive(Default)]
+struct Running {
+    shared: Option<Arc<Shared>>,
+    threads: BTreeMap<usize, Thread>,
+    global: Option<Thread>,
+    closed: bool,
+}
+
+struct Thread {
+    control: Arc<Control>,
+    handle: JoinHandle<()>,
+}
+
+/// How others reach a thread.
+#[derive(Default)]
+struct Control {
+    stop: AtomicBool,
+    waker: Mutex<Option<Waker>>,
+}
+
+impl Control {
+    fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &*self.waker.lock() {
+            waker();
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+}
+
+impl Streams {
+    /// An application of this topology on this log. Nothing runs before [`start`](Self::start).
+    ///
+    /// # Errors
+    /// `Config` if settings contradict each other.
+    pub fn new(topology: Topology, config: Config, log: impl Log + 'static) -> Result<Self> {
+        Self::with_log(topology, config, Arc::new(log))
+    }
+
+    /// As [`new`](Self::new), with a log that is chosen at run time.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_log(topology: Topology, config: Config, log: Arc<dyn Log>) -> Result<Self> {
+        config.check()?;
+        Ok(Self { config, topology: Arc::new(topology), log, running: Mutex::default() })
+    }
+
+    /// Checks topics and directories, fills global stores, and starts the threads.
+    ///
+    /// # Errors
+    /// Within the request timeout: `Unavailable` or `Timeout` if the log does not answer, `Topic`
+    /// if a source topic is missing or partition counts do not fit, `StateDir`, `Authorization`.
+    /// `Closed` if it was closed or started before.
+    pub fn start(&self) -> Result {
+        let mut running = self.running.lock();
+        if running.closed || running.shared.is_some() {
+            return Err(Error::new(ErrorKind::Closed, "an application can be started once"));
+        }
+        let shared =
+            start::prepare(self.config.clone(), Arc::clone(&self.topology), Arc::clone(&self.log))?;
+        let shared = Arc::new(shared);
+        if let Some(mut global) = GlobalWorker::new(&shared)? {
+            global.bootstrap()?;
+            running.global = Some(spawn_global(&shared, global)?);
+        }
+        shared.set_state(State::Rebalancing);
+        running.shared = Some(Arc::clone(&shared));
+        for index in 0..self.config.n_threads() {
+            let thread = spawn(&shared, index)?;
+            running.threads.insert(index, thread);
+        }
+        Ok(())
+    }
+
+    /// Closes in order: commits, closes tasks, leaves the group. True if that was done in time;
+    /// otherwise the threads are left to end by themselves. Works in every state, and twice.
+    pub fn close(&self, timeout: Duration) -> bool {
+        let mut running = self.running.lock();
+        running.closed = true;
+        let Some(shared) = running.shared.clone() else { return true };
+        shared.set_state(State::PendingShutdown);
+        for thread in running.threads.values().chain(&running.global) {
+            thread.control.stop();
+        }
+        drop(running);
+        if !shared.wait_until(timeout, State::is_terminal) {
+            return false;
+        }
+        let mut running = self.running.lock();
+        let threads = std::mem::take(&mut running.threads).into_values();
+        for thread in threads.chain(running.global.take()) {
+            // A thread that closes its own application cannot wait for itself.
+            if thread.handle.thread().id() != std::thread::current().id() {
+                let _ = thread.handle.join();
+            }
+        }
+        true
+    }
+
+    /// What it is doing.
+    pub fn state(&self) -> State {
+        let running = self.running.lock();
+        match &running.shared {
+            Some(shared) => shared.state(),
+            None if running.closed => State::NotRunning,
+            None => State::Created,
+        }
+    }
+
+    /// Waits for a state; false if the time is over, or another final state came first.
+    pub fn wait_for(&self, state: State, timeout: Duration) -> bool {
+        let Some(shared) = self.running.lock().shared.clone() else {
+            return self.state() == state;
+        };
+        shared.wait_until(timeout, |now| now == state || now.is_terminal());
+        shared.state() == state
+    }
+
+    /// The error that ended it, in words.
+    pub fn error(&self) -> Option<String> {
+        self.running.lock().shared.as_ref().and_then(|shared| shared.error())
+    }
+
+    /// The error that ended it; given once.
+    pub fn take_error(&self) -> Option<Error> {
+        self.running.lock().shared.as_ref().and_then(|shared| shared.take_error())
+    }
+
+    /// Stops processing and punctuation; membership goes on, so tasks stay here.
+    pub fn pause(&self) {
+        self.set_paused(true);
+    }
+
+    /// Goes on after [`pause`](Self::pause).
+    pub fn resume(&self) {
+        self.set_paused(false);
+    }
+
+    fn set_paused(&self, paused: bool) {
+        let running = self.running.lock();
+        if let Some(shared) = &running.shared {
+            shared.set_paused(paused);
+        }
+        for thread in running.threads.values() {
+            thread.control.wake();
+        }
+    }
+
+    /// Starts one more thread; its index is returned, the lowest free one.
+    ///
+    /// # Errors
+    /// `Closed` if the application does not run.
+    pub fn add_thread(&self) -> Result<usize> {
+        let mut running = self.running.lock();
+        let shared = running
+            .shared
+            .clone()
+            .filter(|shared| matches!(shared.state(), State::Running | State::Rebalancing));
+        let shared = shared
+            .ok_or_else(|| Error::new(ErrorKind::Closed, "threads are added while it runs"))?;
+        let index = (0..).find(|index| !running.threads.contains_key(index)).unwrap_or(0);
+        let thread = spawn(&shared, index)?;
+        running.threads.insert(index, thread);
+        Ok(index)
+    }
+
+    /// Ends one thread, the last one, and waits for it; its index is returned. `None` if only one
+    /// is left or it did not end in time.
+    pub fn remove_thread(&self, timeout: Duration) -> Option<usize> {
+        let mut running = self.running.lock();
+        let shared = running.shared.clone()?;
+        if running.threads.len() < 2 {
+            return None;
+        }
+        let (index, thread) = running.threads.pop_last()?;
+        drop(running);
+        thread.control.stop();
+        let ended = shared.wait_until_worker_dead(index, timeout);
+        if ended {
+            let _ = thread.handle.join();
+            shared.forget_worker(index);
+        }
+        ended.then_some(index)
+    }
+
+    /// The tasks that run here, as they were at their last commit.
+    pub fn tasks(&self) -> Vec<TaskInfo> {
+        self.running.lock().shared.as_ref().map(|shared| shared.tasks()).unwrap_or_default()
+    }
+
+    /// A store of every task that runs here, to read from.
+    pub fn stores<S: StateStore>(&self, id: &StoreId<S>) -> Vec<(TaskId, Arc<S>)> {
+        let Some(shared) = self.running.lock().shared.clone() else { return Vec::new() };
+        let typed = |(task, store): (TaskId, Arc<dyn StateStore>)| {
+            let store: Arc<dyn std::any::Any + Send + Sync> = store;
+            Some((task, store.downcast().ok()?))
+        };
+        shared.stores(id.name()).into_iter().filter_map(typed).collect()
+    }
+
+    /// What the application runs.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+}
+
+impl Drop for Streams {
+    fn drop(&mut self) {
+        self.close(Duration::from_secs(5));
+    }
+}
+
+impl fmt::Debug for Streams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Streams")
+            .field("application_id", &self.config.application_id)
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}
+
+fn spawn(shared: &Arc<Shared>, index: usize) -> Result<Thread> {
+    let control = Arc::new(Control::default());
+    shared.report(index, WorkerState::Rebalancing);
+    let (own, ours) = (Arc::clone(shared), Arc::clone(&control));
+    let handle = std::thread::Builder::new()
+        .name(format!("{}-StreamThread-{}", shared.config.application_id, index + 1))
+        .spawn(move || {
+            start::pin(&own.config, index);
+            run_thread(&own, index, &ours);
+            own.report(index, WorkerState::Dead);
+            finish(&own);
+        })
+        .map_err(|e| Error::new(ErrorKind::Fatal, format!("cannot start a thread: {e}")))?;
+    Ok(Thread { control, handle })
+}
+
+fn run_thread(shared: &Arc<Shared>, index: usize, control: &Control) {
+    while !control.is_stopped() && !is_ending(shared) {
+        let error = match Worker::new(Arc::clone(shared), index) {
+            Ok(worker) => match drive(worker, shared, control) {
+                Ok(()) => return,
+                Err(error) => error,
+            },
+            Err(error) => error,
+        };
+        log::error!("thread {}: {error}", index + 1);
+        match (shared.config.on_uncaught)(&error) {
+            UncaughtVerdict::ReplaceThread => {
+                log::warn!("thread {}: replaced", index + 1);
+                shared.report(index, WorkerState::Rebalancing);
+            }
+            UncaughtVerdict::ShutdownClient => return shared.fail(error),
+            UncaughtVerdict::ShutdownApplication => {
+                shared.fail(error);
+                return;
+            }
+        }
+    }
+}
+
+/// Runs a worker until it is told to stop (`Ok`) or fails.
+fn drive(mut worker: Worker, shared: &Shared, control: &Control) -> Result {
+    *control.waker.lock() = Some(worker.waker());
+    while !control.is_stopped() && !is_ending(shared) {
+        match worker.turn() {
+            Turn::Busy => {}
+            Turn::Idle => worker.wait()?,
+            Turn::ShutdownRequested => {
+                let error = Error::new(ErrorKind::Closed, "a member asked the application to stop");
+                shared.fail(error);
+            }
+            Turn::Failed(error) => {
+                if (shared.config.on_uncaught)(&error) == UncaughtVerdict::ShutdownApplication
+                    && let Err(refused) = worker.request_shutdown()
+                {
+                    log::error!("the application cannot be shut down as a whole: {refused}");
+                }
+                worker.abandon();
+                return Err(error);
+            }
+        }
+    }
+    worker.stop()
+}
+
+fn is_ending(shared: &Shared) -> bool {
+    !matches!(shared.state(), State::Rebalancing | State::Running)
+}
+
+/// The last thread to end settles the application's state.
+fn finish(shared: &Shared) {
+    if shared.all_dead() {
+        let ended = match shared.state() {
+            State::PendingError => State::Error,
+            State::PendingShutdown => State::NotRunning,
+            _ => return,
+        };
+        shared.set_state(ended);
+    }
+}
+
+fn spawn_global(shared: &Arc<Shared>, mut global: GlobalWorker) -> Result<Thread> {
+    let control = Arc::new(Control::default());
+    *control.waker.lock() = Some(global.waker());
+    let (own, ours) = (Arc::clone(shared), Arc::clone(&control));
+    let handle = std::thread::Builder::new()
+        .name(format!("{}-GlobalStreamThread", shared.config.application_id))
+        .spawn(move || {
+            while !ours.is_stopped() && !own.state().is_terminal() {
+                if let Err(error) = global.turn().and_then(|busy| global.wait_if_idle(busy)) {
+                    log::error!("global stores: {error}");
+                    own.fail(error);
+                    finish(&own);
+                    break;
+                }
+            }
+            global.close();
+        })
+        .map_err(|e| Error::new(ErrorKind::Fatal, format!("cannot start a thread: {e}")))?;
+    Ok(Thread { control, handle })
+}

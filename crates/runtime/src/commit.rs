@@ -1,0 +1,66 @@
+//! The commit: the order of its steps, for both guarantees.
+//!
+//! At least once: flush, offsets, stores. Exactly once: flush, offsets inside the transaction,
+//! commit it, stores. Stores come last in both, so what they hold is always in the log.
+
+use kstreams_core::error::{Error, Result};
+
+use crate::config::Guarantee;
+use crate::task::Task;
+use crate::worker::Worker;
+
+impl Worker {
+    pub(crate) fn commit_if_due(&mut self) -> Result {
+        let config = &self.shared.config;
+        let since = config.clock.monotonic().saturating_sub(self.last_commit);
+        let mut due = since >= config.commit_interval_or_default();
+        let mut n_bytes = 0;
+        for task in self.tasks.values_mut() {
+            due |= task.take_commit_request();
+            n_bytes += task.uncommitted_bytes();
+        }
+        if due || n_bytes >= config.commit_bytes { self.commit() } else { Ok(()) }
+    }
+
+    /// Commits all tasks of this thread together.
+    ///
+    /// # Errors
+    /// `Timeout` and `Unavailable`: nothing is lost; with exactly-once the outcome is unknown and
+    /// the producer has to be replaced. `Fenced`: the tasks have other owners.
+    pub(crate) fn commit(&mut self) -> Result {
+        for task in self.tasks.values_mut() {
+            task.flush(&mut self.outlet)?;
+        }
+        self.last_commit = self.shared.config.clock.monotonic();
+        let mut offsets = Vec::new();
+        for task in self.tasks.values() {
+            task.offsets(&mut offsets);
+        }
+        let dirty = self.tasks.values().any(Task::is_dirty);
+        if !dirty && offsets.is_empty() && !self.outlet.is_in_transaction() {
+            return Ok(());
+        }
+        let timeout = self.shared.config.request_timeout;
+        self.outlet.flush(timeout)?;
+        match self.shared.config.guarantee {
+            Guarantee::AtLeastOnce => {
+                if !offsets.is_empty() {
+                    self.membership.commit(&offsets, timeout)?;
+                }
+            }
+            Guarantee::ExactlyOnce => {
+                let group = self.membership.group_metadata()?;
+                self.outlet.commit_transaction(&offsets, &group, timeout)?;
+            }
+        }
+        let mut first_error: Option<Error> = None;
+        for task in self.tasks.values_mut() {
+            // The log has it: a store that fails now is behind, never ahead.
+            if let Err(error) = task.committed(&self.outlet) {
+                first_error.get_or_insert(error);
+            }
+            self.shared.update(task.info());
+        }
+        first_error.map_or(Ok(()), Err)
+    }
+}

@@ -1,0 +1,204 @@
+//! The state directory: one process at a time, one owner per task, and who this process is.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use kstreams_core::error::{Error, ErrorKind, Result};
+use kstreams_core::random::Random;
+use kstreams_core::task::TaskId;
+use parking_lot::Mutex;
+
+/// `<state.dir>/<application id>`, locked for this process.
+#[derive(Debug)]
+pub(crate) struct StateDirectory {
+    root: PathBuf,
+    process_id: String,
+    open: Mutex<BTreeSet<TaskId>>,
+    /// Held for as long as the application lives; `None` if nothing is kept on disk.
+    _lock: Option<File>,
+}
+
+impl StateDirectory {
+    /// Creates and locks the directory. A process that finds it locked is refused, with the id of
+    /// the process that holds it.
+    pub(crate) fn open(base: &Path, application_id: &str, random: &Random) -> Result<Self> {
+        let root = base.join(application_id);
+        fs::create_dir_all(&root).map_err(|e| refused(&root, "cannot be created", e))?;
+        restrict(&root)?;
+        let lock_path = root.join(".lock");
+        let mut lock = File::options()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&lock_path)
+            .map_err(|e| refused(&lock_path, "cannot be opened", e))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut owner = String::new();
+                let _ = lock.read_to_string(&mut owner);
+                return Err(Error::new(
+                    ErrorKind::StateDir,
+                    format!(
+                        "state directory {} is in use by process {}; stop it, or give this one \
+                         another state directory",
+                        root.display(),
+                        owner.trim()
+                    ),
+                ));
+            }
+            Err(TryLockError::Error(e)) => return Err(refused(&lock_path, "cannot be locked", e)),
+        }
+        let write_owner = |lock: &mut File| -> std::io::Result<()> {
+            lock.set_len(0)?;
+            lock.seek(SeekFrom::Start(0))?;
+            writeln!(lock, "{}", std::process::id())
+        };
+        write_owner(&mut lock).map_err(|e| refused(&lock_path, "cannot be written", e))?;
+        let process_id = process_id(&root, random)?;
+        Ok(Self { root, process_id, open: Mutex::default(), _lock: Some(lock) })
+    }
+
+    /// For applications that keep nothing on disk.
+    pub(crate) fn none(base: &Path, application_id: &str, random: &Random) -> Self {
+        Self {
+            root: base.join(application_id),
+            process_id: random.uuid(),
+            open: Mutex::default(),
+            _lock: None,
+        }
+    }
+
+    /// The id of this process, kept over restarts.
+    pub(crate) fn process_id(&self) -> &str {
+        &self.process_id
+    }
+
+    /// True if tasks may write to disk.
+    pub(crate) fn is_on_disk(&self) -> bool {
+        self._lock.is_some()
+    }
+
+    pub(crate) fn task_dir(&self, task: TaskId) -> PathBuf {
+        self.root.join(task.to_string())
+    }
+
+    pub(crate) fn global_dir(&self) -> PathBuf {
+        self.root.join("global")
+    }
+
+    /// Takes a task for one thread; `None` while another thread of this process has not given it
+    /// up yet.
+    pub(crate) fn claim(self: &Arc<Self>, task: TaskId) -> Option<TaskClaim> {
+        let taken = self.open.lock().insert(task);
+        taken.then(|| TaskClaim { directory: Arc::clone(self), task })
+    }
+}
+
+/// The right to open a task's stores; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct TaskClaim {
+    directory: Arc<StateDirectory>,
+    task: TaskId,
+}
+
+impl TaskClaim {
+    pub(crate) fn task(&self) -> TaskId {
+        self.task
+    }
+}
+
+impl Drop for TaskClaim {
+    fn drop(&mut self) {
+        self.directory.open.lock().remove(&self.task);
+    }
+}
+
+/// Java's `kafka-streams-process-metadata`: `{"processId":"<uuid>"}`.
+fn process_id(root: &Path, random: &Random) -> Result<String> {
+    let path = root.join("kafka-streams-process-metadata");
+    if let Ok(text) = fs::read_to_string(&path) {
+        let uuid = text.split('"').nth(3).unwrap_or_default();
+        if text.contains("\"processId\"") && uuid.len() == 36 {
+            return Ok(uuid.to_owned());
+        }
+        log::warn!("{} is not readable as process metadata; made anew", path.display());
+    }
+    let uuid = random.uuid();
+    let tmp = path.with_extension("tmp");
+    let write = || -> std::io::Result<()> {
+        let mut file = File::create(&tmp)?;
+        write!(file, "{{\"processId\":\"{uuid}\"}}")?;
+        file.sync_all()?;
+        fs::rename(&tmp, &path)
+    };
+    write().map_err(|e| refused(&path, "cannot be written", e))?;
+    Ok(uuid)
+}
+
+/// State may hold what the topics hold: others on the machine should not read it (as Java's 0750).
+fn restrict(root: &Path) -> Result {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs::Permissions::from_mode(0o750);
+        fs::set_permissions(root, mode).map_err(|e| refused(root, "cannot be restricted", e))?;
+    }
+    #[cfg(not(unix))]
+    let _ = root;
+    Ok(())
+}
+
+fn refused(path: &Path, what: &str, source: std::io::Error) -> Error {
+    Error::new(ErrorKind::StateDir, format!("{} {what}: {source}", path.display()))
+        .with_source(source)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scratch(name: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("kstreams-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        dir
+    }
+
+    #[test]
+    fn a_second_owner_is_refused_and_told_the_first() {
+        let base = scratch("lock");
+        let random = Random::seeded(1);
+        let first = StateDirectory::open(&base, "app", &random).unwrap();
+        let error = StateDirectory::open(&base, "app", &random).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::StateDir);
+        assert!(error.message().contains(&std::process::id().to_string()), "{error}");
+        let id = first.process_id().to_owned();
+        drop(first);
+        let again = StateDirectory::open(&base, "app", &random).unwrap();
+        assert_eq!(again.process_id(), id);
+        fs::remove_dir_all(base).unwrap();
+    }
+
+    #[test]
+    fn a_task_has_one_owner() {
+        let directory = Arc::new(StateDirectory::none(Path::new("/"), "app", &Random::seeded(1)));
+        let task = TaskId { subtopology: 0, partition: 0 };
+        let claim = directory.claim(task).unwrap();
+        assert!(directory.claim(task).is_none());
+        drop(claim);
+        assert!(directory.claim(task).is_some());
+    }
+
+    #[test]
+    fn a_path_that_is_a_file_is_refused_by_name() {
+        let base = scratch("file");
+        fs::write(&base, "x").unwrap();
+        let error = StateDirectory::open(&base, "app", &Random::seeded(1)).unwrap_err();
+        assert!(error.message().contains(base.to_str().unwrap()));
+        fs::remove_file(base).unwrap();
+    }
+}

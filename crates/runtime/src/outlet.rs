@@ -1,0 +1,289 @@
+//! The way out of a thread: its producer, the transaction it is in, and refused records.
+//!
+//! Tasks drain their outboxes and change buffers into it; the commit flushes it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kstreams_core::error::{Error, ErrorKind, Result};
+use kstreams_core::handler::{FailedOutput, Handlers, ProductionVerdict, dead_letter_headers};
+use kstreams_core::record::{Offset, TopicPartition};
+use kstreams_core::sink::{OutRecord, Outbox};
+use kstreams_core::task::TaskId;
+
+use crate::config::Guarantee;
+use crate::transport::{
+    CommittedOffset, FailedDelivery, GroupMetadata, OutgoingRecord, Producer, Sent, TopicHandle,
+};
+
+/// How long one wait for room in the producer's queue takes.
+const FULL_WAIT: Duration = Duration::from_millis(10);
+
+pub(crate) struct Outlet {
+    producer: Box<dyn Producer>,
+    guarantee: Guarantee,
+    in_transaction: bool,
+    handlers: Arc<Handlers>,
+    /// How long a full queue is waited for.
+    full_timeout: Duration,
+    /// Records given up by the production handler.
+    pub(crate) n_dropped: u64,
+}
+
+/// The producer's numbers of the topics of one outbox.
+#[derive(Debug, Default)]
+pub(crate) struct Topics(Vec<TopicHandle>);
+
+impl Outlet {
+    pub(crate) fn new(
+        producer: Box<dyn Producer>,
+        guarantee: Guarantee,
+        handlers: Arc<Handlers>,
+        full_timeout: Duration,
+    ) -> Self {
+        Self { producer, guarantee, in_transaction: false, handlers, full_timeout, n_dropped: 0 }
+    }
+
+    /// Hands every waiting record to the producer and empties the outbox.
+    ///
+    /// # Errors
+    /// If a record cannot be sent and the handler decided to fail.
+    pub(crate) fn drain(
+        &mut self,
+        outbox: &mut Outbox,
+        topics: &mut Topics,
+        task: TaskId,
+    ) -> Result {
+        if outbox.is_empty() {
+            return Ok(());
+        }
+        self.ensure_transaction()?;
+        for record in outbox.iter() {
+            let number = record.topic.0 as usize;
+            // Numbers are given in order, so the unknown ones are the next.
+            while topics.0.len() <= number {
+                let next = kstreams_core::sink::OutTopic(topics.0.len() as u32);
+                topics.0.push(self.producer.topic(outbox.topic_name(next))?);
+            }
+            if let Err(error) = self.send(topics.0[number], &record, task) {
+                self.refused(&error, outbox.topic_name(record.topic), &record, task)?;
+            }
+        }
+        outbox.clear();
+        Ok(())
+    }
+
+    fn ensure_transaction(&mut self) -> Result {
+        if self.guarantee == Guarantee::ExactlyOnce && !self.in_transaction {
+            self.producer.begin_transaction()?;
+            self.in_transaction = true;
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, topic: TopicHandle, record: &OutRecord<'_>, task: TaskId) -> Result {
+        let outgoing = OutgoingRecord {
+            topic,
+            partition: record.partition,
+            key: record.key,
+            value: record.value,
+            timestamp: record.timestamp,
+            headers: record.headers,
+            tag: tag(task),
+        };
+        let mut waited = Duration::ZERO;
+        while self.producer.send(&outgoing)? == Sent::Full {
+            if waited >= self.full_timeout {
+                return Err(Error::new(
+                    ErrorKind::Timeout,
+                    format!("the producer's queue stayed full for {waited:?}; is the broker up?"),
+                ));
+            }
+            self.producer.poll(FULL_WAIT);
+            waited += FULL_WAIT;
+        }
+        Ok(())
+    }
+
+    /// A record was refused on the spot.
+    #[cold]
+    fn refused(
+        &mut self,
+        error: &Error,
+        topic: &str,
+        record: &OutRecord<'_>,
+        task: TaskId,
+    ) -> Result {
+        if !matches!(error.kind(), ErrorKind::Production | ErrorKind::Topic) {
+            return Err(clone_error(error).at_task(task));
+        }
+        let verdict = self.handlers.ask_production(&FailedOutput {
+            error,
+            task,
+            topic,
+            key: record.key,
+            value: record.value,
+            timestamp: record.timestamp,
+            headers: record.headers,
+        });
+        self.carry_out(verdict, error, topic, record, task)
+    }
+
+    fn carry_out(
+        &mut self,
+        verdict: ProductionVerdict,
+        error: &Error,
+        topic: &str,
+        record: &OutRecord<'_>,
+        task: TaskId,
+    ) -> Result {
+        match verdict {
+            ProductionVerdict::Fail => {
+                let text = format!("record for topic {topic} refused: {}", error.message());
+                Err(Error::new(error.kind(), text).at_task(task))
+            }
+            ProductionVerdict::Continue => {
+                self.n_dropped += 1;
+                log::warn!("task {task}: record for topic {topic} given up: {error}");
+                Ok(())
+            }
+            ProductionVerdict::Retry => {
+                let handle = self.producer.topic(topic)?;
+                self.send(handle, record, task)
+            }
+            ProductionVerdict::DeadLetter(dead_letters) => {
+                let headers = dead_letter_headers(record.headers.clone(), error, None);
+                let handle = self.producer.topic(&dead_letters)?;
+                let dead = OutRecord { partition: None, headers: &headers, ..record.clone() };
+                self.send(handle, &dead, task)
+            }
+        }
+    }
+
+    /// Lets the producer work on acknowledgements and asks the handler about refused records.
+    ///
+    /// # Errors
+    /// If a record was refused and the handler decided to fail.
+    pub(crate) fn poll(&mut self) -> Result {
+        self.producer.poll(Duration::ZERO);
+        self.check_failures()
+    }
+
+    fn check_failures(&mut self) -> Result {
+        for failed in self.producer.failures() {
+            self.failed_later(&failed)?;
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn failed_later(&mut self, failed: &FailedDelivery) -> Result {
+        let task = untag(failed.tag);
+        if self.guarantee == Guarantee::ExactlyOnce {
+            // The transaction cannot be committed any more, whatever a handler says.
+            let text = format!("record for topic {} refused: {}", failed.topic, failed.error);
+            return Err(Error::new(failed.error.kind(), text).at_task(task));
+        }
+        let record = OutRecord {
+            topic: kstreams_core::sink::OutTopic(0),
+            partition: failed.partition,
+            key: failed.key.as_deref(),
+            value: failed.value.as_deref(),
+            timestamp: failed.timestamp,
+            headers: &failed.headers,
+        };
+        let verdict = self.handlers.ask_production(&FailedOutput {
+            error: &failed.error,
+            task,
+            topic: &failed.topic,
+            key: record.key,
+            value: record.value,
+            timestamp: record.timestamp,
+            headers: record.headers,
+        });
+        self.carry_out(verdict, &failed.error, &failed.topic, &record, task)
+    }
+
+    /// Waits until everything sent is acknowledged; refused records may lead to new ones.
+    ///
+    /// # Errors
+    /// `Timeout`, or as [`poll`](Self::poll).
+    pub(crate) fn flush(&mut self, timeout: Duration) -> Result {
+        // A dead letter can itself be refused; then its failure stops the task.
+        for _ in 0..3 {
+            self.producer.flush(timeout)?;
+            let failures = self.producer.failures();
+            if failures.is_empty() {
+                return Ok(());
+            }
+            for failed in failures {
+                self.failed_later(&failed)?;
+            }
+        }
+        Err(Error::new(ErrorKind::Production, "records are refused again and again"))
+    }
+
+    /// True if something was sent since the last commit of a transaction.
+    pub(crate) fn is_in_transaction(&self) -> bool {
+        self.in_transaction
+    }
+
+    /// Commits the transaction together with the input positions.
+    ///
+    /// # Errors
+    /// As [`Producer::send_offsets`] and [`Producer::commit_transaction`]; after any of them this
+    /// outlet must be replaced.
+    pub(crate) fn commit_transaction(
+        &mut self,
+        offsets: &[(TopicPartition, CommittedOffset)],
+        group: &GroupMetadata,
+        timeout: Duration,
+    ) -> Result {
+        self.ensure_transaction()?;
+        if !offsets.is_empty() {
+            self.producer.send_offsets(offsets, group, timeout)?;
+        }
+        self.producer.commit_transaction(timeout)?;
+        self.in_transaction = false;
+        Ok(())
+    }
+
+    /// Gives up what was sent since the last commit, if anything.
+    ///
+    /// # Errors
+    /// As [`Producer::abort_transaction`].
+    pub(crate) fn abort(&mut self, timeout: Duration) -> Result {
+        if std::mem::take(&mut self.in_transaction) {
+            self.producer.abort_transaction(timeout)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn last_offset(&self, partition: &TopicPartition) -> Option<Offset> {
+        self.producer.last_offset(partition)
+    }
+}
+
+fn tag(task: TaskId) -> u64 {
+    u64::from(task.subtopology) << 32 | u64::from(task.partition.unsigned_abs())
+}
+
+fn untag(tag: u64) -> TaskId {
+    TaskId { subtopology: (tag >> 32) as u32, partition: (tag & 0x7fff_ffff) as i32 }
+}
+
+fn clone_error(error: &Error) -> Error {
+    let copy = Error::new(error.kind(), error.message());
+    match error.partition() {
+        Some((topic, partition)) => copy.at_partition(topic, partition),
+        None => copy,
+    }
+}
+
+impl std::fmt::Debug for Outlet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outlet")
+            .field("in_transaction", &self.in_transaction)
+            .finish_non_exhaustive()
+    }
+}

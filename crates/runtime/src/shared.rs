@@ -1,0 +1,259 @@
+//! What the threads of one application share: settings, clients, states, and the stores to query.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use kstreams_core::error::{Error, Result};
+use kstreams_core::flow::Counters;
+use kstreams_core::record::{Offset, TopicPartition};
+use kstreams_core::store::StateStore;
+use kstreams_core::task::TaskId;
+use kstreams_topology::Topology;
+use parking_lot::{Condvar, Mutex};
+
+use crate::app::State;
+use crate::blueprint::{Blueprint, Blueprints};
+use crate::config::Config;
+use crate::directory::StateDirectory;
+use crate::topics::TopicCounts;
+use crate::transport::{Admin, Log};
+
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) topology: Arc<Topology>,
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) admin: Arc<dyn Admin>,
+    pub(crate) directory: Arc<StateDirectory>,
+    pub(crate) counts: Arc<TopicCounts>,
+    pub(crate) prints: Blueprints,
+    pub(crate) global_stores: Mutex<Vec<Arc<dyn StateStore>>>,
+    paused: AtomicBool,
+    states: Mutex<States>,
+    changed: Condvar,
+    tasks: Mutex<BTreeMap<TaskId, RunningTask>>,
+}
+
+/// What a thread is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WorkerState {
+    Rebalancing,
+    Running,
+    Dead,
+}
+
+struct States {
+    client: State,
+    workers: BTreeMap<usize, WorkerState>,
+    error: Option<Error>,
+}
+
+struct RunningTask {
+    stores: Vec<Arc<dyn StateStore>>,
+    info: TaskInfo,
+}
+
+/// A running task of this process, as it was at its last commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskInfo {
+    /// The task.
+    pub task: TaskId,
+    /// What it has done since it started.
+    pub counters: Counters,
+    /// Next offsets to read.
+    pub positions: Vec<(TopicPartition, Offset)>,
+    /// Records that wait in its queues.
+    pub n_buffered: usize,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        config: Config,
+        topology: Arc<Topology>,
+        log: Arc<dyn Log>,
+        admin: Arc<dyn Admin>,
+        directory: Arc<StateDirectory>,
+        counts: Arc<TopicCounts>,
+        prints: Blueprints,
+    ) -> Self {
+        Self {
+            config,
+            topology,
+            log,
+            admin,
+            directory,
+            counts,
+            prints,
+            global_stores: Mutex::default(),
+            paused: AtomicBool::new(false),
+            states: Mutex::new(States {
+                client: State::Created,
+                workers: BTreeMap::new(),
+                error: None,
+            }),
+            changed: Condvar::new(),
+            tasks: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn client_id(&self, index: usize) -> String {
+        let (app, process) = (&self.config.application_id, self.directory.process_id());
+        format!("{app}-{process}-StreamThread-{}", index + 1)
+    }
+
+    pub(crate) fn blueprint(&self, task: TaskId) -> Result<Blueprint> {
+        Blueprint::of(&self.topology, &self.prints, task)
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_paused(&self, paused: bool) {
+        self.paused.store(paused, Ordering::Relaxed);
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.states.lock().client
+    }
+
+    /// The error that ended the application.
+    pub(crate) fn error(&self) -> Option<String> {
+        self.states.lock().error.as_ref().map(ToString::to_string)
+    }
+
+    pub(crate) fn take_error(&self) -> Option<Error> {
+        self.states.lock().error.take()
+    }
+
+    /// A thread tells what it is doing; the application's state follows.
+    pub(crate) fn report(&self, index: usize, state: WorkerState) {
+        let mut states = self.states.lock();
+        if states.workers.insert(index, state) == Some(state) {
+            return;
+        }
+        let alive = states.workers.values().filter(|state| **state != WorkerState::Dead);
+        let running =
+            alive.clone().count() > 0 && alive.clone().all(|state| *state == WorkerState::Running);
+        let next = match states.client {
+            State::Rebalancing if running => State::Running,
+            State::Running if !running => State::Rebalancing,
+            other => other,
+        };
+        self.change(states, next);
+    }
+
+    pub(crate) fn forget_worker(&self, index: usize) {
+        self.states.lock().workers.remove(&index);
+    }
+
+    pub(crate) fn all_dead(&self) -> bool {
+        self.states.lock().workers.values().all(|state| *state == WorkerState::Dead)
+    }
+
+    /// Moves the application to another state; false if that step is not allowed.
+    pub(crate) fn set_state(&self, next: State) -> bool {
+        let states = self.states.lock();
+        if !states.client.may_become(next) {
+            return false;
+        }
+        self.change(states, next);
+        true
+    }
+
+    pub(crate) fn fail(&self, error: Error) {
+        self.states.lock().error.get_or_insert(error);
+        self.set_state(State::PendingError);
+    }
+
+    fn change(&self, mut states: parking_lot::MutexGuard<'_, States>, next: State) {
+        let old = std::mem::replace(&mut states.client, next);
+        drop(states);
+        self.changed.notify_all();
+        if old != next {
+            log::info!("{}: state {old:?} -> {next:?}", self.config.application_id);
+            (self.config.on_state)(old, next);
+        }
+    }
+
+    /// Waits until `wanted` holds; false if the time is over first.
+    pub(crate) fn wait_until(&self, timeout: Duration, wanted: impl Fn(State) -> bool) -> bool {
+        let mut states = self.states.lock();
+        let clock = &self.config.clock;
+        let began = clock.monotonic();
+        while !wanted(states.client) {
+            let left = timeout.saturating_sub(clock.monotonic().saturating_sub(began));
+            if left.is_zero() {
+                return false;
+            }
+            self.changed.wait_for(&mut states, left);
+        }
+        true
+    }
+
+    /// Waits until a thread has ended; false if the time is over first.
+    pub(crate) fn wait_until_worker_dead(&self, index: usize, timeout: Duration) -> bool {
+        let mut states = self.states.lock();
+        let clock = &self.config.clock;
+        let began = clock.monotonic();
+        while states.workers.get(&index).is_some_and(|state| *state != WorkerState::Dead) {
+            let left = timeout.saturating_sub(clock.monotonic().saturating_sub(began));
+            if left.is_zero() {
+                return false;
+            }
+            self.changed.wait_for(&mut states, left);
+        }
+        true
+    }
+
+    pub(crate) fn publish(&self, info: TaskInfo, stores: &[Arc<dyn StateStore>]) {
+        let mut tasks = self.tasks.lock();
+        let stores = stores.to_vec();
+        tasks.insert(info.task, RunningTask { stores, info });
+    }
+
+    pub(crate) fn update(&self, info: TaskInfo) {
+        if let Some(task) = self.tasks.lock().get_mut(&info.task) {
+            task.info = info;
+        }
+    }
+
+    pub(crate) fn withdraw(&self, task: TaskId) {
+        self.tasks.lock().remove(&task);
+    }
+
+    pub(crate) fn tasks(&self) -> Vec<TaskInfo> {
+        self.tasks.lock().values().map(|task| task.info.clone()).collect()
+    }
+
+    pub(crate) fn stores(&self, name: &str) -> Vec<(TaskId, Arc<dyn StateStore>)> {
+        let tasks = self.tasks.lock();
+        let of = |(id, task): (&TaskId, &RunningTask)| {
+            let store = task.stores.iter().find(|store| store.name() == name)?;
+            Some((*id, Arc::clone(store)))
+        };
+        tasks.iter().filter_map(of).collect()
+    }
+
+    /// Deletes a task's directory, whose stores are closed.
+    pub(crate) fn wipe(&self, task: TaskId) -> Result {
+        let dir = self.directory.task_dir(task);
+        log::warn!("task {task}: local state in {} is wiped and restored", dir.display());
+        match std::fs::remove_dir_all(&dir) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::new(
+                kstreams_core::ErrorKind::StateDir,
+                format!("{} cannot be wiped: {e}", dir.display()),
+            )
+            .at_task(task)
+            .with_source(e)),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("config", &self.config).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,275 @@
+//! One running task: chooses the next record, feeds the flow, drains what comes out.
+//!
+//! Called by the worker only, from one thread at a time.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use kstreams_core::error::{Error, ErrorKind, Result};
+use kstreams_core::flow::Flow;
+use kstreams_core::record::TopicPartition;
+use kstreams_core::task::TaskId;
+use kstreams_core::time::Timestamp;
+
+use super::{PartitionQueue, TaskStore, encode_metadata};
+use crate::directory::TaskClaim;
+use crate::outlet::{Outlet, Topics};
+use crate::shared::TaskInfo;
+use crate::transport::{CommittedOffset, Consumer, Lane};
+
+/// Above this many waiting bytes the outbox is drained in the middle of a batch.
+const DRAIN_BYTES: usize = 256 << 10;
+
+/// What a call to [`Task::process`] did.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Progress {
+    pub(crate) n_processed: usize,
+}
+
+pub(crate) struct Task {
+    pub(crate) id: TaskId,
+    pub(super) flow: Flow,
+    pub(super) queues: Vec<PartitionQueue>,
+    pub(super) stores: Vec<TaskStore>,
+    pub(super) topics: Topics,
+    pub(super) max_idle: Option<Duration>,
+    /// Something happened since the last commit.
+    pub(super) dirty: bool,
+    pub(super) _claim: TaskClaim,
+}
+
+impl Task {
+    /// Takes what the consumer has for partitions that have room; true if anything came.
+    pub(crate) fn fetch(&mut self, consumer: &mut dyn Consumer, limit: usize) -> Result<bool> {
+        let mut any = false;
+        for queue in &mut self.queues {
+            let room = limit.saturating_sub(queue.n_buffered());
+            // Small remainders are not worth a call for each record that was processed.
+            if room * 2 < limit {
+                continue;
+            }
+            let fetched = consumer.fetch(queue.lane, room).map_err(|error| {
+                let at = &queue.partition;
+                error.at_task(self.id).at_partition(&at.topic, at.partition)
+            })?;
+            any |= fetched.records.is_some();
+            queue.push(fetched);
+        }
+        Ok(any)
+    }
+
+    /// Processes up to `max` records, each to the end before the next begins.
+    ///
+    /// # Errors
+    /// If a node failed and its handler decided to fail, or user code panicked. The task must not
+    /// be committed then.
+    pub(crate) fn process(
+        &mut self,
+        max: usize,
+        monotonic: Duration,
+        now: Timestamp,
+        outlet: &mut Outlet,
+    ) -> Result<Progress> {
+        self.flow.set_system_time(now);
+        let mut progress = Progress::default();
+        while progress.n_processed < max {
+            let chunk = max - progress.n_processed;
+            let (done, more) = self.guarded(|task| task.process_chunk(chunk, monotonic))?;
+            progress.n_processed += done;
+            self.drain(outlet)?;
+            if !more {
+                break;
+            }
+        }
+        self.dirty |= progress.n_processed > 0;
+        Ok(progress)
+    }
+
+    /// Processes until `max`, until nothing is ready, or until enough bytes wait to be sent.
+    fn process_chunk(&mut self, max: usize, monotonic: Duration) -> Result<(usize, bool)> {
+        for done in 0..max {
+            let Some((input, time)) = self.choose(monotonic)? else { return Ok((done, false)) };
+            let queue = &mut self.queues[input];
+            let Some(head) = queue.head() else { return Ok((done, false)) };
+            self.flow.feed(input, &head, time)?;
+            drop(head);
+            queue.advance();
+            self.flow.punctuate_stream_time()?;
+            if self.flow.outbox().n_bytes() >= DRAIN_BYTES {
+                return Ok((done + 1, true));
+            }
+        }
+        Ok((max, false))
+    }
+
+    /// The partition whose head has the smallest event time, if the task is ready to go on.
+    ///
+    /// Java's rule (`PartitionGroup.readyToProcess`): with an empty partition it waits while the
+    /// broker has, or may have, more of it, and then for `max.task.idle`.
+    fn choose(&mut self, monotonic: Duration) -> Result<Option<(usize, Timestamp)>> {
+        let mut best: Option<(usize, Timestamp)> = None;
+        let mut waits = false;
+        for (input, queue) in self.queues.iter_mut().enumerate() {
+            match queue.head_time(input, &mut self.flow)? {
+                Some(time) if best.is_none_or(|(_, least)| time < least) => {
+                    best = Some((input, time));
+                }
+                Some(_) => {}
+                None => waits |= is_waited_for(queue, self.max_idle, monotonic),
+            }
+        }
+        Ok(if waits { None } else { best })
+    }
+
+    /// Calls wall-clock punctuators that are due; true if any was.
+    ///
+    /// # Errors
+    /// As [`process`](Self::process).
+    pub(crate) fn punctuate(&mut self, now: Timestamp, outlet: &mut Outlet) -> Result<bool> {
+        self.flow.set_system_time(now);
+        let any = self.guarded(|task| task.flow.punctuate_wall_clock(now))?;
+        if any {
+            self.dirty = true;
+            self.drain(outlet)?;
+        }
+        Ok(any)
+    }
+
+    pub(crate) fn next_punctuation(&self) -> Option<Timestamp> {
+        self.flow.next_wall_clock()
+    }
+
+    pub(crate) fn take_commit_request(&mut self) -> bool {
+        self.flow.take_commit_request()
+    }
+
+    /// Before a commit: processors forward what they hold back, everything goes to the producer.
+    ///
+    /// # Errors
+    /// As [`process`](Self::process).
+    pub(crate) fn flush(&mut self, outlet: &mut Outlet) -> Result {
+        if !self.dirty {
+            return Ok(());
+        }
+        self.guarded(|task| task.flow.flush())?;
+        self.drain(outlet)
+    }
+
+    fn drain(&mut self, outlet: &mut Outlet) -> Result {
+        outlet.drain(self.flow.outbox(), &mut self.topics, self.id)?;
+        for store in &mut self.stores {
+            store.drain(outlet, self.id)?;
+        }
+        Ok(())
+    }
+
+    /// A panic in user code is this task's failure, not the process's.
+    fn guarded<R>(&mut self, work: impl FnOnce(&mut Self) -> Result<R>) -> Result<R> {
+        match catch_unwind(AssertUnwindSafe(|| work(self))) {
+            Ok(result) => result.map_err(|error| error.at_task(self.id)),
+            Err(panic) => {
+                let text = panic
+                    .downcast_ref::<&str>()
+                    .map(|text| (*text).to_owned())
+                    .or_else(|| panic.downcast_ref::<String>().cloned())
+                    .unwrap_or_else(|| "no message".into());
+                let env = self.flow.env();
+                let error = Error::new(ErrorKind::Panic, format!("user code panicked: {text}"))
+                    .at_task(self.id)
+                    .at_node(env.node_name());
+                Err(match env.record_metadata() {
+                    Some(at) => error.at_record(at.topic, at.partition, at.offset),
+                    None => error,
+                })
+            }
+        }
+    }
+
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.dirty
+    }
+
+    /// The positions that have moved since the last commit.
+    pub(crate) fn offsets(&self, into: &mut Vec<(TopicPartition, CommittedOffset)>) {
+        for queue in &self.queues {
+            if let Some(offset) = queue.to_commit(encode_metadata) {
+                into.push((queue.partition.clone(), offset));
+            }
+        }
+    }
+
+    /// After a commit: stores make durable what the log has now.
+    ///
+    /// # Errors
+    /// If a disk refuses.
+    pub(crate) fn committed(&mut self, outlet: &Outlet) -> Result {
+        for queue in &mut self.queues {
+            queue.mark_committed(queue.next_offset());
+        }
+        for store in &self.stores {
+            let offset = store.changelog.as_ref().and_then(|at| outlet.last_offset(at));
+            store.store.commit(offset).map_err(|error| error.at_task(self.id))?;
+        }
+        self.dirty = false;
+        Ok(())
+    }
+
+    pub(crate) fn uncommitted_bytes(&self) -> usize {
+        self.stores.iter().map(|store| store.store.uncommitted_bytes()).sum()
+    }
+
+    pub(crate) fn lanes(&self) -> Vec<Lane> {
+        self.queues.iter().map(|queue| queue.lane).collect()
+    }
+
+    /// Ends the task; what is not committed is forgotten.
+    pub(crate) fn close(mut self) {
+        let close = catch_unwind(AssertUnwindSafe(|| self.flow.close()));
+        if close.is_err() {
+            log::error!("task {}: a processor panicked in close", self.id);
+        }
+        for store in &self.stores {
+            if let Err(error) = store.store.close() {
+                log::error!("task {}: closing store {}: {error}", self.id, store.store.name());
+            }
+        }
+    }
+
+    /// What users see of it.
+    pub(crate) fn info(&self) -> TaskInfo {
+        let position = |queue: &PartitionQueue| (queue.partition.clone(), queue.next_offset());
+        TaskInfo {
+            task: self.id,
+            counters: self.flow.counters(),
+            positions: self.queues.iter().map(position).collect(),
+            n_buffered: self.queues.iter().map(PartitionQueue::n_buffered).sum(),
+        }
+    }
+
+    pub(crate) fn flow(&self) -> &Flow {
+        &self.flow
+    }
+
+    pub(crate) fn queue_at(&mut self, partition: &TopicPartition) -> Option<&mut PartitionQueue> {
+        self.queues.iter_mut().find(|queue| queue.partition == *partition)
+    }
+}
+
+fn is_waited_for(
+    queue: &mut PartitionQueue,
+    max_idle: Option<Duration>,
+    monotonic: Duration,
+) -> bool {
+    let Some(max_idle) = max_idle else { return false };
+    if queue.may_have_more() {
+        return true;
+    }
+    let since = *queue.idle_since.get_or_insert(monotonic);
+    monotonic.saturating_sub(since) < max_idle
+}
+
+impl std::fmt::Debug for Task {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Task").field("id", &self.id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,13 @@
+//! Tasks: the units of work. A worker owns some and runs each one record at a time.
+
+mod active;
+mod metadata;
+mod open;
+mod queue;
+mod restore;
+
+pub(crate) use active::Task;
+pub(crate) use metadata::{decode as decode_metadata, encode as encode_metadata};
+pub(crate) use open::{OpenTask, TaskStore};
+pub(crate) use queue::PartitionQueue;
+pub(crate) use restore::{LogRange, Restoring};

@@ -1,0 +1,103 @@
+//! Opening a task: its stores, its flow, its place in the log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kstreams_core::error::Result;
+use kstreams_core::flow::{Flow, TaskSetup};
+use kstreams_core::record::{Offset, TopicPartition};
+use kstreams_core::sink::Outbox;
+use kstreams_core::store::{ChangeBuffer, StateStore};
+use kstreams_core::task::TaskId;
+use kstreams_core::time::Timestamp;
+
+use super::{PartitionQueue, Task};
+use crate::blueprint::Blueprint;
+use crate::directory::TaskClaim;
+use crate::outlet::{Outlet, Topics};
+use crate::transport::Lane;
+
+/// A store of a task, with its way to the changelog.
+pub(crate) struct TaskStore {
+    pub(crate) store: Arc<dyn StateStore>,
+    changes: Option<Arc<ChangeBuffer>>,
+    topics: Topics,
+    /// The outbox that is drained while the store fills the other one.
+    spare: Outbox,
+    /// The partition that holds its changes; a source partition for a read-only store.
+    pub(crate) changelog: Option<TopicPartition>,
+    /// True if that partition is an input of the task itself (KIP-813).
+    pub(crate) is_source: bool,
+}
+
+impl TaskStore {
+    pub(crate) fn new(
+        store: Arc<dyn StateStore>,
+        changes: Option<Arc<ChangeBuffer>>,
+        changelog: Option<TopicPartition>,
+        is_source: bool,
+    ) -> Self {
+        let (topics, spare) = (Topics::default(), Outbox::default());
+        Self { store, changes, topics, spare, changelog, is_source }
+    }
+
+    pub(super) fn drain(&mut self, outlet: &mut Outlet, task: TaskId) -> Result {
+        let (Some(changes), Some(changelog)) = (&self.changes, &self.changelog) else {
+            return Ok(());
+        };
+        // Numbered before the swap, so that both outboxes know the topic.
+        self.spare.topic(&changelog.topic);
+        changes.with(|outbox| std::mem::swap(outbox, &mut self.spare));
+        outlet.drain(&mut self.spare, &mut self.topics, task)
+    }
+}
+
+/// A task whose stores are open but not yet up to date.
+pub(crate) struct OpenTask {
+    pub(crate) id: TaskId,
+    pub(crate) stores: Vec<TaskStore>,
+    pub(crate) claim: TaskClaim,
+    pub(crate) setup: TaskSetup,
+}
+
+impl OpenTask {
+    /// Builds the flow and places it at its committed positions: the task runs.
+    pub(crate) fn run(
+        self,
+        blueprint: Blueprint,
+        global_stores: &[Arc<dyn StateStore>],
+        positions: Vec<(TopicPartition, Lane, Offset, Timestamp)>,
+        max_idle: Option<Duration>,
+    ) -> Result<Task> {
+        let queues: Vec<PartitionQueue> = positions
+            .into_iter()
+            .map(|(partition, lane, start, time)| PartitionQueue::new(partition, lane, start, time))
+            .collect();
+        for queue in &queues {
+            self.setup.times.advance_stream(queue.partition_time);
+        }
+        let mut stores: Vec<Arc<dyn StateStore>> =
+            self.stores.iter().map(|store| Arc::clone(&store.store)).collect();
+        stores.extend_from_slice(global_stores);
+        let mut flow = Flow::new(&blueprint.plan, blueprint.inputs, stores, self.setup)?;
+        flow.init().map_err(|error| error.at_task(self.id))?;
+        Ok(Task {
+            id: self.id,
+            flow,
+            queues,
+            stores: self.stores,
+            topics: Topics::default(),
+            max_idle,
+            dirty: false,
+            _claim: self.claim,
+        })
+    }
+
+    pub(crate) fn close(self) {
+        for store in &self.stores {
+            if let Err(error) = store.store.close() {
+                log::error!("task {}: closing store {}: {error}", self.id, store.store.name());
+            }
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Restoring a task's stores from their changelogs, beside the tasks that run.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kstreams_core::error::{Error, ErrorKind, Result};
+use kstreams_core::record::{Offset, RawRecord, TopicPartition};
+use kstreams_core::time::Timestamp;
+
+use super::open::OpenTask;
+use crate::config::{Config, RestoreProgress};
+use crate::transport::{Consumer, Lane};
+
+/// How many records one step takes from each changelog.
+const BATCH: usize = 10_000;
+
+/// The range of offsets that a changelog holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LogRange {
+    pub(crate) start: Offset,
+    pub(crate) end: Offset,
+}
+
+/// A task that is not up to date yet.
+pub(crate) struct Restoring {
+    pub(crate) open: OpenTask,
+    /// Where the task's inputs go on afterwards.
+    pub(crate) positions: Vec<(TopicPartition, Offset, Timestamp)>,
+    jobs: Vec<Job>,
+}
+
+/// One store that is being restored.
+struct Job {
+    store: usize,
+    lane: Lane,
+    progress: RestoreProgress,
+    began: Duration,
+}
+
+impl Restoring {
+    /// Compares each store with its changelog and starts to read what is missing.
+    ///
+    /// # Errors
+    /// If the consumer failed or a store cannot be wiped.
+    pub(crate) fn start(
+        open: OpenTask,
+        positions: Vec<(TopicPartition, Offset, Timestamp)>,
+        ranges: &[Option<LogRange>],
+        consumer: &mut dyn Consumer,
+        config: &Config,
+    ) -> Result<Self> {
+        let mut jobs = Vec::new();
+        for (index, (store, range)) in open.stores.iter().zip(ranges).enumerate() {
+            let (Some(range), Some(changelog)) = (range, &store.changelog) else { continue };
+            let start = first_missing(&open, index, *range)?;
+            if start >= range.end {
+                continue;
+            }
+            let lanes = consumer.assign(&[(changelog.clone(), start)])?;
+            let lane = lanes.first().copied().ok_or_else(|| {
+                Error::new(ErrorKind::Fatal, "the consumer gave no lane for a partition")
+            })?;
+            let progress = RestoreProgress {
+                task: open.id,
+                store: store.store.name().into(),
+                start,
+                position: start,
+                end: range.end,
+                elapsed: Duration::ZERO,
+            };
+            (config.on_restore)(&progress);
+            log::info!(
+                "task {}: store {}: restoring offsets {start} to {} of {changelog}",
+                open.id,
+                progress.store,
+                range.end,
+            );
+            jobs.push(Job { store: index, lane, progress, began: config.clock.monotonic() });
+        }
+        Ok(Self { open, positions, jobs })
+    }
+
+    /// Applies what has come; true if anything did.
+    ///
+    /// # Errors
+    /// `Corrupted` if the changelog has lost what a store needs: the task must be wiped and opened
+    /// again. Others as the consumer and the stores say.
+    pub(crate) fn step(&mut self, consumer: &mut dyn Consumer, config: &Config) -> Result<bool> {
+        let mut any = false;
+        for job in &mut self.jobs {
+            any |= job.step(&self.open, consumer, config)?;
+        }
+        let mut done = Vec::new();
+        self.jobs.retain(|job| {
+            if job.progress.is_done() {
+                done.push(job.lane);
+            }
+            !job.progress.is_done()
+        });
+        if !done.is_empty() {
+            consumer.unassign(&done)?;
+        }
+        Ok(any)
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    /// Gives up; what has been restored stays in the stores with its offset.
+    pub(crate) fn close(self, consumer: &mut dyn Consumer) {
+        let lanes: Vec<Lane> = self.jobs.iter().map(|job| job.lane).collect();
+        if let Err(error) = consumer.unassign(&lanes) {
+            log::warn!("task {}: {error}", self.open.id);
+        }
+        self.open.close();
+    }
+}
+
+impl Job {
+    fn step(
+        &mut self,
+        open: &OpenTask,
+        consumer: &mut dyn Consumer,
+        config: &Config,
+    ) -> Result<bool> {
+        let store = &open.stores[self.store];
+        let fetched = consumer.fetch(self.lane, BATCH).map_err(|error| match error.kind() {
+            ErrorKind::OffsetReset => Error::new(
+                ErrorKind::Corrupted,
+                format!(
+                    "the changelog of store {} has lost offset {}; it is restored from the \
+                     beginning",
+                    self.progress.store, self.progress.position
+                ),
+            )
+            .at_task(open.id),
+            _ => error.at_task(open.id),
+        })?;
+        if fetched.position == self.progress.position && fetched.records.is_none() {
+            return Ok(false);
+        }
+        // Behind the end lie records that the task will process itself.
+        let through = fetched.position.min(self.progress.end);
+        let batch = fetched.records.as_deref();
+        let n_records = batch.map_or(0, |batch| batch.len());
+        let mut records = (0..n_records)
+            .filter_map(|index| batch.map(|batch| batch.get(index)))
+            .take_while(|record: &RawRecord<'_>| record.offset < through);
+        store.store.restore(&mut records, through - 1).map_err(|error| error.at_task(open.id))?;
+        self.progress.position = through;
+        self.progress.elapsed = config.clock.monotonic().saturating_sub(self.began);
+        (config.on_restore)(&self.progress);
+        if self.progress.is_done() {
+            log::info!(
+                "task {}: store {}: restored in {} ms",
+                open.id,
+                self.progress.store,
+                self.progress.elapsed.as_millis()
+            );
+        }
+        Ok(true)
+    }
+}
+
+/// The offset to restore from. A store that does not fit its changelog is wiped: it stands for
+/// offsets that are gone, or for more than there is.
+fn first_missing(open: &OpenTask, index: usize, range: LogRange) -> Result<Offset> {
+    let store: &Arc<_> = &open.stores[index].store;
+    let Some(stands_for) = store.committed_offset().map_err(|error| error.at_task(open.id))? else {
+        return Ok(range.start);
+    };
+    let next = stands_for + 1;
+    if (range.start..=range.end).contains(&next) {
+        return Ok(next);
+    }
+    log::warn!(
+        "task {}: store {} stands at offset {stands_for}, its changelog holds {} to {}: wiped and \
+         restored from the beginning",
+        open.id,
+        store.name(),
+        range.start,
+        range.end
+    );
+    store.wipe().map_err(|error| error.at_task(open.id))?;
+    Ok(range.start)
+}
+
+impl std::fmt::Debug for Restoring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Restoring").field("task", &self.open.id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,7 @@
+//! Testing topologies: the production engine on the embedded log, with a manual clock.
+
+mod driver;
+mod ports;
+
+pub use driver::{TestDriver, TestDriverBuilder};
+pub use ports::{TestInput, TestOutput, TestRecord};

@@ -1,0 +1,434 @@
+//! One thread's work: follow the group, restore, fetch, process, punctuate, commit.
+//!
+//! A thread calls [`Worker::turn`] in a loop; the test driver and the simulation call it too, so
+//! there is no second engine.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kstreams_core::error::{Error, ErrorKind, Result};
+use kstreams_core::task::TaskId;
+use kstreams_core::time::millis;
+
+use crate::config::Guarantee;
+use crate::outlet::Outlet;
+use crate::shared::{Shared, WorkerState};
+use crate::task::{Restoring, Task};
+use crate::transport::{
+    Assignment, Consumer, ConsumerOptions, Isolation, MemberOptions, Membership, MembershipEvent,
+    ProducerOptions, Waker,
+};
+
+/// Bounds of how many records a task processes before the others have their turn.
+const MIN_BATCH: usize = 1;
+const MAX_BATCH: usize = 1024;
+/// A turn should not take longer than this, so that commits and punctuation come in time.
+const TURN: Duration = Duration::from_millis(20);
+
+/// What a turn came to.
+#[derive(Debug)]
+pub(crate) enum Turn {
+    /// Something was done: call again at once.
+    Busy,
+    /// Nothing to do: wait for the consumer.
+    Idle,
+    /// An error that no handler took care of; the worker has to be dropped.
+    Failed(Error),
+    /// Some member asked the application to stop.
+    ShutdownRequested,
+}
+
+pub(crate) struct Worker {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) index: usize,
+    pub(crate) consumer: Box<dyn Consumer>,
+    pub(crate) membership: Box<dyn Membership>,
+    pub(crate) outlet: Outlet,
+    /// What the group wants this worker to own.
+    target: Assignment,
+    /// The group is sharing out anew: nothing may be processed or committed.
+    suspended: bool,
+    /// Tasks to be opened as soon as their former owner has closed them.
+    pub(crate) pending: BTreeSet<TaskId>,
+    pub(crate) restoring: Vec<Restoring>,
+    pub(crate) tasks: BTreeMap<TaskId, Task>,
+    batch: usize,
+    pub(crate) last_commit: Duration,
+    /// Since when the broker has not answered.
+    failing_since: Option<Duration>,
+    shutdown_requested: bool,
+    /// The group has told at least once what to own.
+    joined: bool,
+}
+
+impl Worker {
+    /// Makes the clients of one thread.
+    ///
+    /// # Errors
+    /// If the log refuses its settings, or transactions cannot be initialised.
+    pub(crate) fn new(shared: Arc<Shared>, index: usize) -> Result<Self> {
+        let config = &shared.config;
+        let client_id = shared.client_id(index);
+        let isolation = match config.guarantee {
+            Guarantee::AtLeastOnce => Isolation::ReadUncommitted,
+            Guarantee::ExactlyOnce => Isolation::ReadCommitted,
+        };
+        let consumer =
+            shared.log.consumer(ConsumerOptions { client_id: client_id.clone(), isolation })?;
+        let membership = shared.log.membership(MemberOptions {
+            application_id: Arc::clone(&config.application_id),
+            process_id: shared.directory.process_id().to_owned(),
+            client_id,
+            topology: Arc::clone(&shared.topology),
+            application_server: config.application_server.clone(),
+            session_timeout: config.session_timeout,
+            rebalance_timeout: config.rebalance_timeout,
+        })?;
+        let outlet = new_outlet(&shared, index)?;
+        let last_commit = config.clock.monotonic();
+        Ok(Self {
+            shared,
+            index,
+            consumer,
+            membership,
+            outlet,
+            target: Assignment::default(),
+            suspended: false,
+            pending: BTreeSet::new(),
+            restoring: Vec::new(),
+            tasks: BTreeMap::new(),
+            batch: 32,
+            last_commit,
+            failing_since: None,
+            shutdown_requested: false,
+            joined: false,
+        })
+    }
+
+    pub(crate) fn waker(&self) -> Waker {
+        self.consumer.waker()
+    }
+
+    /// Does a bounded amount of whatever there is to do.
+    pub(crate) fn turn(&mut self) -> Turn {
+        match self.run_once() {
+            Ok(busy) => {
+                self.failing_since = None;
+                match (std::mem::take(&mut self.shutdown_requested), busy) {
+                    (true, _) => Turn::ShutdownRequested,
+                    (_, true) => Turn::Busy,
+                    _ => Turn::Idle,
+                }
+            }
+            Err(error) => self.recover(error),
+        }
+    }
+
+    /// Waits until there may be something to do.
+    ///
+    /// # Errors
+    /// If the consumer failed.
+    pub(crate) fn wait(&mut self) -> Result {
+        let config = &self.shared.config;
+        let since_commit = config.clock.monotonic().saturating_sub(self.last_commit);
+        let mut timeout = config.poll;
+        if self.tasks.values().any(Task::is_dirty) {
+            let interval = config.commit_interval_or_default();
+            timeout = timeout.min(interval.saturating_sub(since_commit));
+        }
+        let now = config.clock.now();
+        for due in self.tasks.values().filter_map(Task::next_punctuation) {
+            let left = due.as_millis().saturating_sub(now.as_millis()).max(0).unsigned_abs();
+            timeout = timeout.min(Duration::from_millis(left));
+        }
+        self.consumer.wait(timeout)
+    }
+
+    fn run_once(&mut self) -> Result<bool> {
+        let mut busy = self.follow_group()?;
+        busy |= self.open_pending()?;
+        busy |= self.restore()?;
+        if !self.suspended && !self.shared.is_paused() {
+            busy |= self.fetch()?;
+            busy |= self.process()?;
+            self.punctuate()?;
+        }
+        self.outlet.poll()?;
+        self.commit_if_due()?;
+        self.report();
+        Ok(busy)
+    }
+
+    fn follow_group(&mut self) -> Result<bool> {
+        let Some(event) = self.membership.poll()? else { return Ok(false) };
+        log::debug!("thread {}: {event:?}", self.index);
+        match event {
+            MembershipEvent::Suspend => {
+                self.commit_before_release();
+                self.suspended = true;
+                self.membership.acknowledge(&Assignment::default())?;
+            }
+            MembershipEvent::Assigned(target) => self.reconcile(target)?,
+            MembershipEvent::Lost => {
+                log::warn!("thread {}: lost its tasks to other members", self.index);
+                self.target = Assignment::default();
+                self.give_up_all()?;
+                self.membership.acknowledge(&Assignment::default())?;
+            }
+            MembershipEvent::ShutdownRequested => self.shutdown_requested = true,
+        }
+        Ok(true)
+    }
+
+    /// Gives up what is not ours any more and takes on what is new; other tasks go on untouched.
+    fn reconcile(&mut self, target: Assignment) -> Result {
+        let gone = |id: &TaskId| !target.active.contains(id);
+        let released: Vec<TaskId> = self.tasks.keys().copied().filter(gone).collect();
+        if !self.suspended && released.iter().any(|id| self.tasks[id].is_dirty()) {
+            self.commit_before_release();
+        }
+        for id in &released {
+            if let Some(task) = self.tasks.remove(id) {
+                self.consumer.unassign(&task.lanes())?;
+                self.shared.withdraw(*id);
+                task.close();
+                log::info!("task {id}: closed, it has a new owner");
+            }
+        }
+        let (kept, released): (Vec<_>, Vec<_>) =
+            self.restoring.drain(..).partition(|task| target.active.contains(&task.open.id));
+        self.restoring = kept;
+        for task in released {
+            task.close(&mut *self.consumer);
+        }
+        self.membership.acknowledge(&target)?;
+        self.suspended = false;
+        let owned: BTreeSet<TaskId> = self
+            .tasks
+            .keys()
+            .copied()
+            .chain(self.restoring.iter().map(|task| task.open.id))
+            .collect();
+        self.pending = target.active.difference(&owned).copied().collect();
+        if !self.pending.is_empty() {
+            let names: Vec<String> = self.pending.iter().map(ToString::to_string).collect();
+            log::info!("thread {}: takes on tasks {}", self.index, names.join(", "));
+        }
+        self.target = target;
+        self.joined = true;
+        Ok(())
+    }
+
+    /// Commits so that the next owner repeats nothing. If it fails, the next owner repeats what was
+    /// not committed; that is no reason to keep the tasks.
+    fn commit_before_release(&mut self) {
+        if let Err(error) = self.commit() {
+            log::warn!("thread {}: commit before giving tasks up failed: {error}", self.index);
+            if let Err(error) = self.give_up_all() {
+                log::warn!("thread {}: {error}", self.index);
+            }
+        }
+    }
+
+    fn restore(&mut self) -> Result<bool> {
+        let mut any = false;
+        let mut index = 0;
+        while index < self.restoring.len() {
+            any |= self.restoring[index].step(&mut *self.consumer, &self.shared.config)?;
+            if self.restoring[index].is_done() {
+                let restored = self.restoring.swap_remove(index);
+                self.run_task(restored)?;
+                any = true;
+            } else {
+                index += 1;
+            }
+        }
+        Ok(any)
+    }
+
+    fn fetch(&mut self) -> Result<bool> {
+        let limit = self.shared.config.buffered_records;
+        let mut any = false;
+        let mut lost_offset = None;
+        for task in self.tasks.values_mut() {
+            match task.fetch(&mut *self.consumer, limit) {
+                Ok(fetched) => any |= fetched,
+                Err(error) if error.kind() == ErrorKind::OffsetReset => {
+                    lost_offset = Some((task.id, error));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        match lost_offset {
+            Some((task, error)) => self.reset_position(task, &error).map(|()| true),
+            None => Ok(any),
+        }
+    }
+
+    fn process(&mut self) -> Result<bool> {
+        let clock = Arc::clone(&self.shared.config.clock);
+        let began = clock.monotonic();
+        let now = clock.now();
+        let mut n_processed = 0;
+        for task in self.tasks.values_mut() {
+            n_processed += task.process(self.batch, began, now, &mut self.outlet)?.n_processed;
+        }
+        let took = clock.monotonic().saturating_sub(began);
+        if took > TURN {
+            self.batch = (self.batch / 2).max(MIN_BATCH);
+        } else if took < TURN / 4 {
+            self.batch = (self.batch * 2).min(MAX_BATCH);
+        }
+        Ok(n_processed > 0)
+    }
+
+    fn punctuate(&mut self) -> Result {
+        let now = self.shared.config.clock.now();
+        for task in self.tasks.values_mut() {
+            task.punctuate(now, &mut self.outlet)?;
+        }
+        Ok(())
+    }
+
+    fn report(&self) {
+        let settled = self.pending.is_empty() && self.restoring.is_empty() && !self.suspended;
+        let state =
+            if settled && self.joined { WorkerState::Running } else { WorkerState::Rebalancing };
+        self.shared.report(self.index, state);
+    }
+
+    /// Decides what an error means: go on, open tasks anew, or end.
+    fn recover(&mut self, error: Error) -> Turn {
+        let monotonic = self.shared.config.clock.monotonic();
+        let outcome = match error.kind() {
+            _ if error.is_retriable() => {
+                let since = *self.failing_since.get_or_insert(monotonic);
+                let limit = self.shared.config.task_timeout;
+                if monotonic.saturating_sub(since) >= limit {
+                    let text = format!(
+                        "gave up after {} ms (task timeout): {}",
+                        millis(limit),
+                        error.message()
+                    );
+                    return Turn::Failed(Error::new(error.kind(), text).with_source(error));
+                }
+                log::warn!("thread {}: tries again: {error}", self.index);
+                if self.shared.config.guarantee == Guarantee::ExactlyOnce
+                    && self.outlet.is_in_transaction()
+                {
+                    self.replace_outlet()
+                } else {
+                    Ok(())
+                }
+            }
+            ErrorKind::Fenced => {
+                log::warn!("thread {}: fenced: {error}", self.index);
+                self.replace_outlet()
+            }
+            ErrorKind::Corrupted => {
+                log::warn!("thread {}: {error}", self.index);
+                self.wipe_and_reopen(error.task())
+            }
+            _ => return Turn::Failed(error),
+        };
+        match outcome {
+            Ok(()) => Turn::Idle,
+            Err(error) if error.is_retriable() => {
+                log::warn!("thread {}: tries again: {error}", self.index);
+                Turn::Idle
+            }
+            Err(error) => Turn::Failed(error),
+        }
+    }
+
+    /// The outcome of a transaction is unknown, or it was refused: this producer is never used
+    /// again (KIP-890 has no client side here), and all tasks go on from what is committed.
+    pub(crate) fn replace_outlet(&mut self) -> Result {
+        self.give_up_all()?;
+        self.outlet = new_outlet(&self.shared, self.index)?;
+        Ok(())
+    }
+
+    fn wipe_and_reopen(&mut self, task: Option<TaskId>) -> Result {
+        if self.shared.config.guarantee == Guarantee::ExactlyOnce {
+            self.replace_outlet()?;
+        } else {
+            self.give_up_all()?;
+        }
+        if let Some(task) = task {
+            self.shared.wipe(task)?;
+        }
+        Ok(())
+    }
+
+    /// Closes every task without a commit and opens those that are still ours anew.
+    pub(crate) fn give_up_all(&mut self) -> Result {
+        let aborted = self.outlet.abort(self.shared.config.request_timeout);
+        for (id, task) in std::mem::take(&mut self.tasks) {
+            self.consumer.unassign(&task.lanes())?;
+            self.shared.withdraw(id);
+            task.close();
+        }
+        for task in std::mem::take(&mut self.restoring) {
+            task.close(&mut *self.consumer);
+        }
+        self.pending = self.target.active.clone();
+        if let Err(error) = aborted {
+            log::warn!("thread {}: abort failed: {error}", self.index);
+            if self.shared.config.guarantee == Guarantee::ExactlyOnce {
+                self.outlet = new_outlet(&self.shared, self.index)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends in order: commits, closes the tasks, leaves the group.
+    ///
+    /// # Errors
+    /// If the last commit failed: its records are processed again by the next owner.
+    pub(crate) fn stop(mut self) -> Result {
+        let committed = if self.suspended { Ok(()) } else { self.commit() };
+        self.abandon();
+        committed
+    }
+
+    /// Ends without a commit.
+    pub(crate) fn abandon(&mut self) {
+        self.target = Assignment::default();
+        if let Err(error) = self.give_up_all() {
+            log::warn!("thread {}: {error}", self.index);
+        }
+        if let Err(error) = self.membership.leave(self.shared.config.request_timeout) {
+            log::warn!("thread {}: leaving the group: {error}", self.index);
+        }
+        self.shared.report(self.index, WorkerState::Dead);
+    }
+
+    pub(crate) fn request_shutdown(&mut self) -> Result {
+        self.membership.request_shutdown()
+    }
+}
+
+fn new_outlet(shared: &Shared, index: usize) -> Result<Outlet> {
+    let config = &shared.config;
+    let exactly_once = config.guarantee == Guarantee::ExactlyOnce;
+    let transactional_id = exactly_once
+        .then(|| format!("{}-{}-{index}", config.application_id, shared.directory.process_id()));
+    let mut producer = shared.log.producer(ProducerOptions {
+        client_id: format!("{}-producer", shared.client_id(index)),
+        transactional_id,
+        transaction_timeout: config.transaction_timeout,
+    })?;
+    if exactly_once {
+        producer.init_transactions(config.request_timeout)?;
+    }
+    let handlers = Arc::clone(&config.handlers);
+    Ok(Outlet::new(producer, config.guarantee, handlers, config.task_timeout))
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Worker").field("index", &self.index).finish_non_exhaustive()
+    }
+}
