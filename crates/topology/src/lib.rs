@@ -22,7 +22,7 @@
 //! let topology = topology.build()?;
 //!
 //! assert_eq!(topology.subtopologies().len(), 1);
-
+//! assert!(topology.describe().contains("Processor: measure (stores: [])"));
 //! # Ok::<(), kstreams_topology::TopologyErrors>(())
 //! ```
 //!
@@ -48,10 +48,17 @@ mod store;
 mod subtopology;
 mod topology;
 
+mod describe;
+mod diagram;
+mod fingerprint;
+mod java_order;
+mod json;
+
 pub use builder::TopologyBuilder;
 pub use by_name::ByName;
 pub use copartition::CopartitionGroup;
 pub use fault::{Fault, TopologyErrors};
+pub use fingerprint::Fingerprint;
 pub use handle::{Handle, NodeRef, StoreNames};
 pub use internal_topic::{InternalTopic, InternalTopicKind, InternalTopicSettings};
 pub use layout::{Layout, TopicCounts};

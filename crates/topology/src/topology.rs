@@ -17,6 +17,8 @@ use crate::topics::{Topic, Topics};
 #[derive(Debug)]
 pub struct Topology {
     pub(crate) nodes: Vec<DescribedNode>,
+    /// Indices of nodes, parents before children.
+    pub(crate) order: Vec<usize>,
     subtopologies: Vec<SubTopology>,
     copartition_groups: Vec<CopartitionGroup>,
 }
@@ -83,7 +85,7 @@ impl Topology {
         let subtopologies = subtopologies.collect();
         let copartition_groups = copartition::groups(&draft, &names);
         let nodes = (0..draft.nodes.len()).map(|node| parts.described(node, subtopology_of[node]));
-        Self { nodes: nodes.collect(), subtopologies, copartition_groups }
+        Self { nodes: nodes.collect(), order, subtopologies, copartition_groups }
     }
 }
 
