@@ -1,0 +1,175 @@
+//! One partition being read: its queue, what was taken from it, and how far it has got.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use kstreams_core::error::{Error, ErrorKind, Result};
+use kstreams_core::record::{Offset, TopicPartition};
+use kstreams_runtime::transport::{Batch, Fetched};
+use rdkafka::TopicPartitionList;
+use rdkafka::error::RDKafkaErrorCode;
+
+use crate::error;
+use crate::ffi::{self, Doorbell, Handle, Messages, Queue, Topic};
+
+/// A partition that is being fetched.
+pub(super) struct PartitionLane {
+    partition: TopicPartition,
+    /// Taken from the queue, not yet given out; more than one piece only if there was an error.
+    taken: VecDeque<Piece>,
+    /// Behind what was given out.
+    position: Offset,
+    /// Behind what was taken, markers of transactions included.
+    ahead: Offset,
+    /// Where the broker last said that there is no more for us.
+    end: Option<Offset>,
+    lag: Option<i64>,
+    /// librdkafka counts a note about an offset like a record at it: a position behind the last
+    /// note is no news.
+    noted: Option<Offset>,
+    probe: TopicPartitionList,
+    door: Arc<Doorbell>,
+    queue: Queue,
+    topic: Topic,
+    handle: Arc<dyn Handle>,
+}
+
+enum Piece {
+    Records(Messages),
+    Failed(Error),
+}
+
+impl PartitionLane {
+    /// Begins to fetch.
+    pub(super) fn start(
+        handle: &Arc<dyn Handle>,
+        door: &Arc<Doorbell>,
+        partition: TopicPartition,
+        offset: Offset,
+    ) -> Result<Self> {
+        let failed = |code| {
+            error::coded(code, "start reading").at_partition(&partition.topic, partition.partition)
+        };
+        let topic = Topic::new(handle, &partition.topic).map_err(failed)?;
+        let queue = Queue::with_bell(handle, door);
+        topic.start(partition.partition, offset, &queue).map_err(failed)?;
+        let mut probe = TopicPartitionList::with_capacity(1);
+        probe.add_partition(&partition.topic, partition.partition);
+        Ok(Self {
+            taken: VecDeque::new(),
+            position: offset,
+            ahead: offset,
+            end: None,
+            lag: None,
+            noted: None,
+            probe,
+            door: Arc::clone(door),
+            queue,
+            topic,
+            handle: Arc::clone(handle),
+            partition,
+        })
+    }
+
+    pub(super) fn partition(&self) -> &TopicPartition {
+        &self.partition
+    }
+
+    /// Ends fetching and drops what was fetched.
+    pub(super) fn stop(self) -> Result {
+        self.topic.stop(self.partition.partition).map_err(|code| self.error(code, "stop reading"))
+    }
+
+    /// See [`Consumer::fetch`](kstreams_runtime::transport::Consumer::fetch).
+    pub(super) fn fetch(&mut self, max: usize) -> Result<Fetched> {
+        if self.taken.is_empty() && self.queue.may_have_messages() {
+            self.fill(max.max(1));
+        }
+        let records = match self.taken.pop_front() {
+            Some(piece @ Piece::Records(_)) if max == 0 => {
+                self.taken.push_front(piece);
+                None
+            }
+            Some(Piece::Records(mut records)) => {
+                if records.len() > max {
+                    self.taken.push_front(Piece::Records(records.split_off(max)));
+                }
+                self.position = records.offset(records.len() - 1) + 1;
+                Some(Box::new(records) as Box<dyn Batch>)
+            }
+            Some(Piece::Failed(error)) => return Err(error),
+            None => None,
+        };
+        if self.taken.is_empty() {
+            self.position = self.position.max(self.ahead);
+        } else {
+            self.door.ring();
+        }
+        if records.is_some() || self.lag.is_none() || self.end == Some(self.position) {
+            self.lag = self.lag();
+        }
+        Ok(Fetched { records, position: self.position, lag: self.lag })
+    }
+
+    /// Takes what the queue has and sorts records from notes.
+    fn fill(&mut self, max: usize) {
+        let mut rest = self.queue.take(max);
+        while let Some((index, code)) =
+            (0..rest.len()).find_map(|index| Some((index, rest.error(index)?)))
+        {
+            let mut note = rest.split_off(index);
+            let records = std::mem::replace(&mut rest, note.split_off(1));
+            self.push(records);
+            self.noted = Some(note.offset(0) + 1);
+            if code == RDKafkaErrorCode::PartitionEOF {
+                self.end = Some(note.offset(0));
+                self.ahead = self.ahead.max(note.offset(0));
+            } else {
+                let message = format!("read: {}", note.error_text(0));
+                let error = Error::new(fetch_kind(code), message)
+                    .at_partition(&self.partition.topic, self.partition.partition);
+                self.taken.push_back(Piece::Failed(error));
+            }
+        }
+        self.push(rest);
+        if let Some(position) = ffi::position(&self.handle, &mut self.probe)
+            && Some(position) != self.noted
+        {
+            self.ahead = self.ahead.max(position);
+        }
+    }
+
+    fn push(&mut self, records: Messages) {
+        if !records.is_empty() {
+            self.ahead = self.ahead.max(records.offset(records.len() - 1) + 1);
+            self.taken.push_back(Piece::Records(records));
+        }
+    }
+
+    /// At the end that was told there is no lag, even if the high watermark lies behind the last
+    /// stable offset. Before that the watermark is the best that is known: too much if
+    /// transactions are open, until the end is told.
+    fn lag(&self) -> Option<i64> {
+        if self.end == Some(self.position) {
+            return Some(0);
+        }
+        let (_, high) = ffi::watermarks(&self.topic, self.partition.partition)?;
+        Some((high - self.position).max(0))
+    }
+
+    fn error(&self, code: RDKafkaErrorCode, doing: &str) -> Error {
+        error::coded(code, doing).at_partition(&self.partition.topic, self.partition.partition)
+    }
+}
+
+/// The kinds that a fetch may fail with.
+fn fetch_kind(code: RDKafkaErrorCode) -> ErrorKind {
+    match error::kind(code) {
+        ErrorKind::Timeout => ErrorKind::Unavailable,
+        kind @ (ErrorKind::OffsetReset
+        | ErrorKind::Topic
+        | ErrorKind::Authorization
+        | ErrorKind::Unavailable) => kind,
+        _ => ErrorKind::Fatal,
+    }
+}

@@ -1,0 +1,36 @@
+//! Being a member of the application's group: today the classic protocol, which any broker speaks.
+//! The streams protocol (KIP-1071) will be a second implementation beside it.
+
+mod classic;
+mod context;
+mod tasks;
+
+use kstreams_core::error::Result;
+use kstreams_core::record::TopicPartition;
+use kstreams_runtime::transport::CommittedOffset;
+use rdkafka::TopicPartitionList;
+
+pub(crate) use classic::ClassicMember;
+
+use crate::error;
+use crate::ffi;
+
+/// Offsets to be committed, as librdkafka takes them.
+pub(crate) fn offset_list(
+    offsets: &[(TopicPartition, CommittedOffset)],
+) -> Result<TopicPartitionList> {
+    let mut list = TopicPartitionList::with_capacity(offsets.len());
+    for (index, (TopicPartition { topic, partition }, committed)) in offsets.iter().enumerate() {
+        let mut entry = list.add_partition(topic, *partition);
+        entry.set_offset(rdkafka::Offset::Offset(committed.offset)).map_err(|failed| {
+            error::wrapped(failed, "commit offsets").at_partition(topic, *partition)
+        })?;
+        if !committed.metadata.is_empty() {
+            entry.set_metadata(&committed.metadata);
+        }
+        if let Some(epoch) = committed.leader_epoch {
+            ffi::set_leader_epoch(&mut list, index, epoch);
+        }
+    }
+    Ok(list)
+}

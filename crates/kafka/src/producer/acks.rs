@@ -1,0 +1,98 @@
+//! What delivery reports tell: the last offset of each partition, and the records refused.
+
+use kstreams_core::error::{Error, ErrorKind};
+use kstreams_core::record::Offset;
+use kstreams_runtime::transport::FailedDelivery;
+use rdkafka::error::RDKafkaErrorCode;
+
+use crate::error;
+use crate::ffi::Delivery;
+
+/// The reports of one producer.
+#[derive(Default)]
+pub(super) struct Acks {
+    /// In the order of the producer's topic numbers.
+    topics: Vec<TopicAcks>,
+    /// The topic of the last report: reports come in runs of one partition.
+    last: usize,
+    failures: Vec<FailedDelivery>,
+    /// While a transaction is aborted, records that were purged are no failures.
+    pub(super) aborting: bool,
+}
+
+struct TopicAcks {
+    identity: usize,
+    name: String,
+    /// By partition; negative if none.
+    offsets: Vec<Offset>,
+}
+
+impl Acks {
+    /// Counts for the next topic number.
+    pub(super) fn add(&mut self, identity: usize, name: &str) {
+        self.topics.push(TopicAcks { identity, name: name.to_owned(), offsets: Vec::new() });
+    }
+
+    /// Takes one report; `fatal` tells what broke the producer, if it is broken.
+    pub(super) fn take(&mut self, report: &Delivery<'_>, fatal: &dyn Fn() -> Option<Error>) {
+        if self.topics.get(self.last).is_none_or(|topic| topic.identity != report.topic()) {
+            let known = self.topics.iter().position(|topic| topic.identity == report.topic());
+            debug_assert!(known.is_some(), "a record was sent to a topic without a number");
+            self.last = known.unwrap_or(usize::MAX);
+        }
+        match report.error() {
+            None => self.acknowledged(report.partition(), report.offset()),
+            Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight)
+                if self.aborting => {}
+            Some(code) => self.refused(code, report, fatal),
+        }
+    }
+
+    /// Takes the refused records.
+    pub(super) fn failures(&mut self) -> Vec<FailedDelivery> {
+        std::mem::take(&mut self.failures)
+    }
+
+    /// The largest offset acknowledged.
+    pub(super) fn last_offset(&self, topic: usize, partition: i32) -> Option<Offset> {
+        let offsets = &self.topics.get(topic)?.offsets;
+        offsets.get(usize::try_from(partition).ok()?).copied().filter(|offset| *offset >= 0)
+    }
+
+    fn acknowledged(&mut self, partition: i32, offset: Offset) {
+        let (Some(topic), Ok(index)) = (self.topics.get_mut(self.last), usize::try_from(partition))
+        else {
+            return;
+        };
+        if topic.offsets.len() <= index {
+            topic.offsets.resize(index + 1, -1);
+        }
+        topic.offsets[index] = topic.offsets[index].max(offset);
+    }
+
+    #[cold]
+    fn refused(
+        &mut self,
+        code: RDKafkaErrorCode,
+        report: &Delivery<'_>,
+        fatal: &dyn Fn() -> Option<Error>,
+    ) {
+        let topic = self.topics.get(self.last).map_or("", |topic| topic.name.as_str());
+        let error = match error::kind(code) {
+            ErrorKind::Fatal | ErrorKind::Fenced => fatal()
+                .unwrap_or_else(|| Error::new(ErrorKind::Production, format!("deliver: {code}"))),
+            ErrorKind::Unavailable => Error::new(ErrorKind::Timeout, format!("deliver: {code}")),
+            _ => error::coded(code, "deliver"),
+        };
+        self.failures.push(FailedDelivery {
+            tag: report.tag(),
+            topic: topic.to_owned(),
+            partition: Some(report.partition()).filter(|partition| *partition >= 0),
+            key: report.key().map(<[u8]>::to_vec),
+            value: report.value().map(<[u8]>::to_vec),
+            timestamp: report.timestamp(),
+            headers: report.headers(),
+            error: error.at_partition(topic, report.partition()),
+        });
+    }
+}

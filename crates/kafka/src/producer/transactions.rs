@@ -1,0 +1,89 @@
+//! Transactions: every call under a deadline, everything drained before a commit or an abort.
+
+use std::time::Duration;
+
+use kstreams_core::error::{Error, ErrorKind, Result};
+use kstreams_core::record::TopicPartition;
+use kstreams_runtime::transport::{CommittedOffset, GroupMetadata};
+use rdkafka::producer::{Producer as _, PurgeConfig};
+
+use super::{KafkaProducer, fatal};
+use crate::client::Deadline;
+use crate::error::{self, TransactionError};
+use crate::ffi::{MemberMetadata, transaction};
+use crate::group::offset_list;
+
+impl KafkaProducer {
+    pub(super) fn init(&mut self, timeout: Duration) -> Result {
+        let outcome = transaction::init(&self.handle, timeout);
+        self.outcome(outcome, timeout, "init transactions")
+    }
+
+    pub(super) fn begin(&mut self) -> Result {
+        // After a fatal error librdkafka may not answer at all.
+        if let Some(error) = fatal(&self.client) {
+            return Err(error);
+        }
+        let outcome = transaction::begin(&self.handle);
+        self.outcome(outcome, Duration::ZERO, "begin a transaction")
+    }
+
+    pub(super) fn add_offsets(
+        &mut self,
+        offsets: &[(TopicPartition, CommittedOffset)],
+        group: &GroupMetadata,
+        timeout: Duration,
+    ) -> Result {
+        let member = group.get::<MemberMetadata>().ok_or_else(|| {
+            Error::new(ErrorKind::Config, "the group metadata is that of another kind of log")
+        })?;
+        let outcome =
+            transaction::send_offsets(&self.handle, &offset_list(offsets)?, member, timeout);
+        self.outcome(outcome, timeout, "add offsets to the transaction")
+    }
+
+    pub(super) fn commit(&mut self, timeout: Duration) -> Result {
+        let deadline = Deadline::after(timeout);
+        if !self.drain(deadline) {
+            return Err(self.late(timeout, "commit the transaction"));
+        }
+        let outcome = transaction::commit(&self.handle, deadline.remaining());
+        self.outcome(outcome, timeout, "commit the transaction")
+    }
+
+    pub(super) fn abort(&mut self, timeout: Duration) -> Result {
+        let deadline = Deadline::after(timeout);
+        if let Some(error) = fatal(&self.client) {
+            return Err(error);
+        }
+        self.acks.aborting = true;
+        self.client.purge(PurgeConfig::default().queue());
+        let drained = self.drain(deadline);
+        self.acks.aborting = false;
+        if !drained {
+            return Err(self.late(timeout, "abort the transaction"));
+        }
+        let outcome = transaction::abort(&self.handle, deadline.remaining());
+        self.outcome(outcome, timeout, "abort the transaction")
+    }
+
+    fn outcome(
+        &mut self,
+        outcome: Result<(), TransactionError>,
+        timeout: Duration,
+        doing: &str,
+    ) -> Result {
+        let Err(failure) = outcome else { return Ok(()) };
+        let error = error::transactional(failure, doing);
+        if error.kind() == ErrorKind::Timeout && !timeout.is_zero() {
+            return Err(self.late(timeout, doing).with_source(error));
+        }
+        Err(error)
+    }
+
+    /// No answer in time; what the client complained about meanwhile may explain it.
+    fn late(&mut self, timeout: Duration, doing: &str) -> Error {
+        while self.serve(Duration::ZERO) {}
+        error::unanswered(self.client.context().trouble(), timeout, doing)
+    }
+}
