@@ -100,7 +100,14 @@ struct Running {
     shared: Option<Arc<Shared>>,
     threads: BTreeMap<usize, Thread>,
     global: Option<Thread>,
+    started: bool,
     closed: bool,
+}
+
+impl Running {
+    fn threads(&self) -> impl Iterator<Item = &Thread> {
+        self.threads.values().chain(&self.global)
+    }
 }
 
 struct Thread {
@@ -179,25 +186,29 @@ impl Streams {
 
     /// Closes in order: commits, closes tasks, leaves the group. True if that was done in time;
     /// otherwise the threads are left to end by themselves. Works in every state, and twice.
+    ///
+    /// Called from a thread of the application itself (a processor, a listener) it only asks for
+    /// the end and returns false: that thread cannot wait for itself.
     pub fn close(&self, timeout: Duration) -> bool {
         let mut running = self.running.lock();
-        running.closed = true;
+        (running.started, running.closed) = (true, true);
         let Some(shared) = running.shared.clone() else { return true };
-        shared.set_state(State::PendingShutdown);
-        for thread in running.threads.values().chain(&running.global) {
-            thread.control.stop();
-        }
+        let own = std::thread::current().id();
+        let is_own = running.threads().any(|thread| thread.handle.thread().id() == own);
+        let controls: Vec<_> =
+            running.threads().map(|thread| Arc::clone(&thread.control)).collect();
         drop(running);
-        if !shared.wait_until(timeout, State::is_terminal) {
+        shared.set_state(State::PendingShutdown);
+        controls.iter().for_each(|control| control.stop());
+        if is_own || !shared.wait_until(timeout, State::is_terminal) {
             return false;
         }
         let mut running = self.running.lock();
-        let threads = std::mem::take(&mut running.threads).into_values();
-        for thread in threads.chain(running.global.take()) {
-            // A thread that closes its own application cannot wait for itself.
-            if thread.handle.thread().id() != std::thread::current().id() {
-                let _ = thread.handle.join();
-            }
+        let mut threads: Vec<Thread> = std::mem::take(&mut running.threads).into_values().collect();
+        threads.extend(running.global.take());
+        drop(running);
+        for thread in threads {
+            let _ = thread.handle.join();
         }
         true
     }
@@ -342,51 +353,68 @@ fn spawn(shared: &Arc<Shared>, index: usize) -> Result<Thread> {
 
 fn run_thread(shared: &Arc<Shared>, index: usize, control: &Control) {
     while !control.is_stopped() && !is_ending(shared) {
-        let error = match Worker::new(Arc::clone(shared), index) {
+        let (error, verdict) = match Worker::new(Arc::clone(shared), index) {
             Ok(worker) => match drive(worker, shared, control) {
                 Ok(()) => return,
-                Err(error) => error,
+                Err(failed) => failed,
             },
-            Err(error) => error,
+            Err(error) => judge(shared, error),
         };
-        log::error!("thread {}: {error}", index + 1);
-        match (shared.config.on_uncaught)(&error) {
+        match verdict {
             UncaughtVerdict::ReplaceThread => {
                 log::warn!("thread {}: replaced", index + 1);
                 shared.report(index, WorkerState::Rebalancing);
             }
-            UncaughtVerdict::ShutdownClient => return shared.fail(error),
-            UncaughtVerdict::ShutdownApplication => {
-                shared.fail(error);
-                return;
+            UncaughtVerdict::ShutdownClient | UncaughtVerdict::ShutdownApplication => {
+                return shared.fail(error);
             }
         }
     }
 }
 
+/// Asks the user what an error means that no handler took care of.
+fn judge(shared: &Shared, error: Error) -> (Error, UncaughtVerdict) {
+    log::error!("{}: {error}", std::thread::current().name().unwrap_or_default());
+    let verdict = (shared.config.on_uncaught)(&error);
+    (error, verdict)
+}
+
 /// Runs a worker until it is told to stop (`Ok`) or fails.
-fn drive(mut worker: Worker, shared: &Shared, control: &Control) -> Result {
+fn drive(
+    mut worker: Worker,
+    shared: &Shared,
+    control: &Control,
+) -> Result<(), (Error, UncaughtVerdict)> {
     *control.waker.lock() = Some(worker.waker());
     while !control.is_stopped() && !is_ending(shared) {
-        match worker.turn() {
-            Turn::Busy => {}
-            Turn::Idle => worker.wait()?,
+        let failed = match worker.turn() {
+            Turn::Busy => None,
+            Turn::Idle => worker.wait().err(),
             Turn::ShutdownRequested => {
-                let error = Error::new(ErrorKind::Closed, "a member asked the application to stop");
-                shared.fail(error);
+                shared.fail(Error::new(
+                    ErrorKind::Closed,
+                    "a member asked the whole application to stop",
+                ));
+                None
             }
-            Turn::Failed(error) => {
-                if (shared.config.on_uncaught)(&error) == UncaughtVerdict::ShutdownApplication
-                    && let Err(refused) = worker.request_shutdown()
-                {
-                    log::error!("the application cannot be shut down as a whole: {refused}");
-                }
-                worker.abandon();
-                return Err(error);
+            Turn::Failed(error) => Some(error),
+        };
+        if let Some(error) = failed {
+            let (error, verdict) = judge(shared, error);
+            if verdict == UncaughtVerdict::ShutdownApplication
+                && let Err(refused) = worker.request_shutdown()
+            {
+                log::error!("the other members cannot be asked to stop: {refused}");
             }
+            worker.abandon();
+            return Err((error, verdict));
         }
     }
-    worker.stop()
+    // What was not committed is processed again by the next owner: nothing is lost.
+    if let Err(error) = worker.stop() {
+        log::warn!("the last commit failed: {error}");
+    }
+    Ok(())
 }
 
 fn is_ending(shared: &Shared) -> bool {

@@ -1,5 +1,6 @@
 //! What the topology says about one task, laid over the topics there are.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kstreams_core::error::{Error, ErrorKind, Result};
@@ -7,13 +8,14 @@ use kstreams_core::flow::{FlowInput, FlowPlan};
 use kstreams_core::record::TopicPartition;
 use kstreams_core::source::OffsetReset;
 use kstreams_core::task::TaskId;
-use kstreams_topology::{Changelog, Layout, StoreSpec, Topology};
+use kstreams_topology::{Changelog, Layout, StoreSpec, Topic, Topology};
 
 /// The plans of all sub-topologies and the inputs of all tasks; made once at the start.
 #[derive(Debug)]
 pub(crate) struct Blueprints {
     pub(crate) layout: Layout,
     plans: Vec<Arc<FlowPlan>>,
+    repartition_topics: BTreeSet<Arc<str>>,
 }
 
 impl Blueprints {
@@ -21,7 +23,14 @@ impl Blueprints {
         let plan =
             |sub: &kstreams_topology::SubTopology| Arc::new(sub.flow_plan(layout.application_id()));
         let plans = topology.subtopologies().iter().map(plan).collect();
-        Self { layout, plans }
+        let internal = topology.subtopologies().iter().flat_map(|sub| sub.repartition_sources());
+        let name = |(topic, _): &(Topic, Option<i32>)| topic.full_name(layout.application_id());
+        let repartition_topics = internal.map(name).collect();
+        Self { layout, plans, repartition_topics }
+    }
+
+    pub(crate) fn is_repartition_topic(&self, topic: &str) -> bool {
+        self.repartition_topics.contains(topic)
     }
 }
 

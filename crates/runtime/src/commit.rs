@@ -4,9 +4,11 @@
 //! commit it, stores. Stores come last in both, so what they hold is always in the log.
 
 use kstreams_core::error::{Error, Result};
+use kstreams_core::record::TopicPartition;
 
 use crate::config::Guarantee;
 use crate::task::Task;
+use crate::transport::CommittedOffset;
 use crate::worker::Worker;
 
 impl Worker {
@@ -61,6 +63,31 @@ impl Worker {
             }
             self.shared.update(task.info());
         }
+        self.purge_if_due(&offsets);
         first_error.map_or(Ok(()), Err)
+    }
+
+    /// Deletes from repartition topics what every task has read: their retention is unlimited.
+    fn purge_if_due(&mut self, committed: &[(TopicPartition, CommittedOffset)]) {
+        let config = &self.shared.config;
+        let monotonic = config.clock.monotonic();
+        if monotonic.saturating_sub(self.last_purge) < config.repartition_purge {
+            return;
+        }
+        self.last_purge = monotonic;
+        let is_repartition =
+            |at: &TopicPartition| self.shared.prints.is_repartition_topic(&at.topic);
+        let read: Vec<_> = committed
+            .iter()
+            .filter(|(partition, _)| is_repartition(partition))
+            .map(|(partition, committed)| (partition.clone(), committed.offset))
+            .collect();
+        if read.is_empty() {
+            return;
+        }
+        if let Err(error) = self.shared.admin.delete_records(&read, config.request_timeout) {
+            // They are deleted after a later commit.
+            log::warn!("purging repartition topics: {error}");
+        }
     }
 }

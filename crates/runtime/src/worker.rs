@@ -26,6 +26,9 @@ const MAX_BATCH: usize = 1024;
 /// A turn should not take longer than this, so that commits and punctuation come in time.
 const TURN: Duration = Duration::from_millis(20);
 
+/// How often the group is asked while tasks are being shared out.
+const SETTLING: Duration = Duration::from_millis(5);
+
 /// What a turn came to.
 #[derive(Debug)]
 pub(crate) enum Turn {
@@ -55,6 +58,7 @@ pub(crate) struct Worker {
     pub(crate) tasks: BTreeMap<TaskId, Task>,
     batch: usize,
     pub(crate) last_commit: Duration,
+    pub(crate) last_purge: Duration,
     /// Since when the broker has not answered.
     failing_since: Option<Duration>,
     shutdown_requested: bool,
@@ -100,6 +104,7 @@ impl Worker {
             tasks: BTreeMap::new(),
             batch: 32,
             last_commit,
+            last_purge: last_commit,
             failing_since: None,
             shutdown_requested: false,
             joined: false,
@@ -133,6 +138,10 @@ impl Worker {
         let config = &self.shared.config;
         let since_commit = config.clock.monotonic().saturating_sub(self.last_commit);
         let mut timeout = config.poll;
+        if !self.joined || self.suspended || !self.pending.is_empty() {
+            // News from the group does not wake the consumer.
+            timeout = timeout.min(SETTLING);
+        }
         if self.tasks.values().any(Task::is_dirty) {
             let interval = config.commit_interval_or_default();
             timeout = timeout.min(interval.saturating_sub(since_commit));
