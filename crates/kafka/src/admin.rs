@@ -7,7 +7,7 @@ use std::task::{Context as TaskContext, Poll, Wake};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use kstreams_core::error::{ErrorKind, Result};
+use kstreams_core::error::{Error, ErrorKind, Result};
 use kstreams_core::record::{Offset, TopicPartition};
 use kstreams_runtime::transport::{Admin, Isolation, NewTopic, OffsetSpec, TopicInfo};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic as NativeTopic, TopicReplication};
@@ -54,6 +54,24 @@ impl KafkaAdmin {
         self.client.inner().context().trouble()
     }
 
+    /// Names the partition that does not exist.
+    fn missing(&self, round: &[&Question<'_>], deadline: Deadline) -> Error {
+        let topics = match self.topics(deadline.remaining().max(Duration::from_millis(1))) {
+            Ok(topics) => topics,
+            Err(error) => return error,
+        };
+        let gone = round.iter().map(|question| question.partition).find(|partition| {
+            !topics.iter().any(|topic| {
+                topic.name == *partition.topic && partition.partition < topic.n_partitions
+            })
+        });
+        match gone {
+            Some(gone) => Error::new(ErrorKind::Topic, "list offsets: no such partition")
+                .at_partition(&gone.topic, gone.partition),
+            None => Error::new(ErrorKind::Unavailable, "list offsets: a partition has no leader"),
+        }
+    }
+
     /// One request per isolation level and partition: the first that fits takes it.
     fn ask(
         &self,
@@ -79,6 +97,8 @@ impl KafkaAdmin {
                 let doing = format!("list offsets: {reason}");
                 return Err(error::unanswered(self.trouble(), timeout, &doing));
             }
+            // librdkafka does not say of which topic it found no leader.
+            Some(Err((RDKafkaErrorCode::NoEnt, _))) => return Err(self.missing(round, deadline)),
             Some(Err((code, _))) => return Err(error::coded(code, "list offsets")),
             None => return Err(error::unanswered(self.trouble(), timeout, "list offsets")),
         };

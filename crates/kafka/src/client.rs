@@ -15,12 +15,23 @@ use rdkafka::producer::{DeliveryResult, ProducerContext};
 #[derive(Debug, Default)]
 pub(crate) struct Context {
     trouble: Trouble,
+    partition_error: Mutex<Option<(RDKafkaErrorCode, String)>>,
 }
 
 impl Context {
     /// What the client complained about last.
     pub(crate) fn trouble(&self) -> &Trouble {
         &self.trouble
+    }
+
+    /// Keeps an error of the partition whose queue is being emptied.
+    pub(crate) fn partition_failed(&self, code: RDKafkaErrorCode, reason: String) {
+        *self.partition_error.lock() = Some((code, reason));
+    }
+
+    /// The error of the partition whose queue was emptied last.
+    pub(crate) fn take_partition_error(&self) -> Option<(RDKafkaErrorCode, String)> {
+        self.partition_error.lock().take()
     }
 }
 

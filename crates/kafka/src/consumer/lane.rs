@@ -9,6 +9,7 @@ use kstreams_runtime::transport::{Batch, Fetched};
 use rdkafka::TopicPartitionList;
 use rdkafka::error::RDKafkaErrorCode;
 
+use crate::client::Context;
 use crate::error;
 use crate::ffi::{self, Doorbell, Handle, Messages, Queue, Topic};
 
@@ -81,9 +82,9 @@ impl PartitionLane {
     }
 
     /// See [`Consumer::fetch`](kstreams_runtime::transport::Consumer::fetch).
-    pub(super) fn fetch(&mut self, max: usize) -> Result<Fetched> {
+    pub(super) fn fetch(&mut self, max: usize, context: &Context) -> Result<Fetched> {
         if self.taken.is_empty() && self.queue.may_have_messages() {
-            self.fill(max.max(1));
+            self.fill(max.max(1), context);
         }
         let records = match self.taken.pop_front() {
             Some(piece @ Piece::Records(_)) if max == 0 => {
@@ -112,7 +113,7 @@ impl PartitionLane {
     }
 
     /// Takes what the queue has and sorts records from notes.
-    fn fill(&mut self, max: usize) {
+    fn fill(&mut self, max: usize, context: &Context) {
         let mut rest = self.queue.take(max);
         while let Some((index, code)) =
             (0..rest.len()).find_map(|index| Some((index, rest.error(index)?)))
@@ -125,13 +126,13 @@ impl PartitionLane {
                 self.end = Some(note.offset(0));
                 self.ahead = self.ahead.max(note.offset(0));
             } else {
-                let message = format!("read: {}", note.error_text(0));
-                let error = Error::new(fetch_kind(code), message)
-                    .at_partition(&self.partition.topic, self.partition.partition);
-                self.taken.push_back(Piece::Failed(error));
+                self.fail(code, &note.error_text(0));
             }
         }
         self.push(rest);
+        if let Some((code, reason)) = context.take_partition_error() {
+            self.fail(code, &reason);
+        }
         if let Some(position) = ffi::position(&self.handle, &mut self.probe)
             && Some(position) != self.noted
         {
@@ -144,6 +145,12 @@ impl PartitionLane {
             self.ahead = self.ahead.max(records.offset(records.len() - 1) + 1);
             self.taken.push_back(Piece::Records(records));
         }
+    }
+
+    fn fail(&mut self, code: RDKafkaErrorCode, reason: &str) {
+        let error = Error::new(fetch_kind(code), format!("read: {reason}"))
+            .at_partition(&self.partition.topic, self.partition.partition);
+        self.taken.push_back(Piece::Failed(error));
     }
 
     /// At the end that was told there is no lag, even if the high watermark lies behind the last

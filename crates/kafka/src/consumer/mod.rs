@@ -15,12 +15,12 @@ use kstreams_core::error::{Error, ErrorKind, Result};
 use kstreams_core::record::{Offset, TopicPartition};
 use kstreams_runtime::transport::{Consumer, Fetched, Isolation, Lane, Waker};
 use rdkafka::ClientConfig;
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::client::Client;
 use rdkafka::error::RDKafkaErrorCode;
 
 use crate::client::{Context, log};
 use crate::error;
-use crate::ffi::{Doorbell, EventKind, Handle, Queue};
+use crate::ffi::{self, Doorbell, EventKind, Handle, Queue};
 
 use self::lane::PartitionLane;
 
@@ -31,7 +31,7 @@ pub(crate) struct KafkaConsumer {
     assigned: HashMap<TopicPartition, Lane>,
     door: Arc<Doorbell>,
     main: Queue,
-    client: Arc<BaseConsumer<Context>>,
+    client: Arc<Client<Context>>,
     handle: Arc<dyn Handle>,
 }
 
@@ -43,9 +43,7 @@ impl KafkaConsumer {
             Isolation::ReadUncommitted => "read_uncommitted",
         };
         config.set("isolation.level", level);
-        let client: BaseConsumer<Context> = config
-            .create_with_context(Context::default())
-            .map_err(|refused| error::refused(refused, "consumer"))?;
+        let client = ffi::reader(&config).map_err(|refused| error::refused(refused, "consumer"))?;
         let client = Arc::new(client);
         let handle: Arc<dyn Handle> = Arc::clone(&client) as Arc<dyn Handle>;
         Ok(Self {
@@ -82,7 +80,6 @@ impl KafkaConsumer {
 
     /// Works off log lines and errors of the client as a whole.
     fn serve(&self) -> Result {
-        use rdkafka::consumer::Consumer as _;
         while let Some(event) = self.main.poll(Duration::ZERO) {
             match event.kind() {
                 EventKind::Log(level, line) => log(level, &line),
@@ -148,7 +145,8 @@ impl Consumer for KafkaConsumer {
     }
 
     fn fetch(&mut self, lane: Lane, max: usize) -> Result<Fetched> {
-        self.lane(lane)?.fetch(max)
+        let client = Arc::clone(&self.client);
+        self.lane(lane)?.fetch(max, client.context())
     }
 
     fn wait(&mut self, timeout: Duration) -> Result {

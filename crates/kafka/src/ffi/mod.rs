@@ -8,14 +8,17 @@ mod list;
 mod message;
 mod offsets;
 mod queue;
+mod reader;
 mod topic;
 pub(crate) mod transaction;
 
 use std::ffi::CStr;
 use std::os::raw::c_char;
 
+use rdkafka::ClientContext;
 use rdkafka::admin::AdminClient;
 use rdkafka::bindings;
+use rdkafka::client::Client;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseProducer, Producer as _};
@@ -26,6 +29,7 @@ pub(crate) use list::{list_entries, set_leader_epoch};
 pub(crate) use message::Messages;
 pub(crate) use offsets::{commit, list_offsets, position, watermarks};
 pub(crate) use queue::{Doorbell, Queue};
+pub(crate) use reader::reader;
 pub(crate) use topic::{Topic, produce};
 pub(crate) use transaction::MemberMetadata;
 
@@ -43,6 +47,13 @@ pub(crate) unsafe trait Handle: Send + Sync {
 unsafe impl<C: ConsumerContext> Handle for BaseConsumer<C> {
     fn native(&self) -> *mut RDKafka {
         self.client().native_ptr()
+    }
+}
+
+// SAFETY: the pointer belongs to the client.
+unsafe impl<C: ClientContext> Handle for Client<C> {
+    fn native(&self) -> *mut RDKafka {
+        self.native_ptr()
     }
 }
 

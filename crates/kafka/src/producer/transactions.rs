@@ -5,7 +5,7 @@ use std::time::Duration;
 use kstreams_core::error::{Error, ErrorKind, Result};
 use kstreams_core::record::TopicPartition;
 use kstreams_runtime::transport::{CommittedOffset, GroupMetadata};
-use rdkafka::producer::{Producer as _, PurgeConfig};
+use rdkafka::producer::Producer as _;
 
 use super::{KafkaProducer, fatal};
 use crate::client::Deadline;
@@ -51,19 +51,29 @@ impl KafkaProducer {
         self.outcome(outcome, timeout, "commit the transaction")
     }
 
+    /// librdkafka itself must purge what is queued: it then takes a new epoch, where a purge of
+    /// ours would leave a hole in the sequence numbers, and the next transaction fails. But it
+    /// waits for delivery reports without serving them, so it is called in short steps.
     pub(super) fn abort(&mut self, timeout: Duration) -> Result {
         let deadline = Deadline::after(timeout);
         if let Some(error) = fatal(&self.client) {
             return Err(error);
         }
         self.acks.aborting = true;
-        self.client.purge(PurgeConfig::default().queue());
-        let drained = self.drain(deadline);
+        let outcome = loop {
+            while self.serve(Duration::ZERO) {}
+            let all = self.client.in_flight_count() == 0;
+            let left = deadline.remaining();
+            let step = if all { left } else { ABORT_STEP.min(left) };
+            let outcome = transaction::abort(&self.handle, step);
+            let again = outcome.as_ref().is_err_and(|failure| failure.retriable);
+            if !again || deadline.is_over() {
+                break outcome;
+            }
+            self.serve(ABORT_STEP.min(deadline.remaining()));
+        };
+        while self.serve(Duration::ZERO) {}
         self.acks.aborting = false;
-        if !drained {
-            return Err(self.late(timeout, "abort the transaction"));
-        }
-        let outcome = transaction::abort(&self.handle, deadline.remaining());
         self.outcome(outcome, timeout, "abort the transaction")
     }
 
@@ -87,3 +97,6 @@ impl KafkaProducer {
         error::unanswered(self.client.context().trouble(), timeout, doing)
     }
 }
+
+/// How long an abort waits for reports before they are served again.
+const ABORT_STEP: Duration = Duration::from_millis(5);
