@@ -29,12 +29,11 @@ pub(crate) trait ByteStore: Send + Sync + 'static {
     /// Where the committed data stands.
     fn mark(&self) -> Result<Mark>;
 
-    /// Writes what `fill` writes, as committed data, atomically with `mark`.
-    fn restore(&self, fill: Fill<'_>, mark: Mark) -> Result;
+    /// Writes what `fill` writes, as committed data, atomically with the end it returns.
+    fn restore(&self, fill: Fill<'_>) -> Result;
 
-    /// Makes the uncommitted writes durable, atomically with `mark`, and removes every key less
-    /// than `floor`. A mark without an offset leaves the offset as it is.
-    fn commit(&self, mark: Mark, floor: Option<&[u8]>) -> Result;
+    /// Makes the uncommitted writes durable, atomically with `end`.
+    fn commit(&self, end: End) -> Result;
 
     /// Forgets the uncommitted writes, or says that it cannot.
     fn rollback(&self) -> bool;
@@ -54,8 +53,8 @@ pub(crate) trait ByteStore: Send + Sync + 'static {
     }
 }
 
-/// Writes into what [`ByteStore::restore`] is about to make durable.
-pub(crate) type Fill<'a> = &'a mut dyn FnMut(&mut dyn Writes) -> Result;
+/// Writes into what is about to become durable, and says what else belongs to it.
+pub(crate) type Fill<'a> = &'a mut dyn FnMut(&mut dyn Writes) -> Result<End>;
 
 /// Takes writes.
 pub(crate) trait Writes {
@@ -67,6 +66,22 @@ pub(crate) trait Writes {
             Some(value) => self.put(key, value),
             None => self.delete(key),
         }
+    }
+}
+
+/// What is written in one batch with some writes.
+#[derive(Clone, Debug)]
+pub(crate) struct End {
+    /// Where the data stands then; without an offset, the offset stays as it is.
+    pub(crate) mark: Mark,
+    /// Every key less than this is removed.
+    pub(crate) floor: Option<Vec<u8>>,
+}
+
+impl End {
+    /// Of a store without retention.
+    pub(crate) fn at(offset: Option<Offset>) -> Self {
+        Self { mark: Mark { offset, ..Mark::EMPTY }, floor: None }
     }
 }
 
@@ -85,10 +100,6 @@ pub(crate) struct Mark {
 
 impl Mark {
     pub(crate) const EMPTY: Self = Self { offset: None, time: -1, sequence: 0 };
-
-    pub(crate) fn at(offset: Option<Offset>) -> Self {
-        Self { offset, ..Self::EMPTY }
-    }
 
     /// This mark with the offset of `before` where it has none.
     pub(crate) fn after(self, before: Self) -> Self {

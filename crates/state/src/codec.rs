@@ -1,10 +1,16 @@
 //! Typed keys and values of one store to bytes and back, with errors that name the store.
 
 use std::fmt;
+use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
 use kstreams_core::serde::{At, Serde, write};
 use kstreams_core::{Error, ErrorKind, Result};
+
+use crate::stamped::{Stamped, StampedSerde};
+
+/// Bounds of keys as bytes.
+pub(crate) type Bounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
 
 /// The serdes of a store and the names it works under.
 pub(crate) struct Codec<K, V> {
@@ -12,12 +18,14 @@ pub(crate) struct Codec<K, V> {
     pub(crate) topic: Arc<str>,
     key: Arc<dyn Serde<Item = K>>,
     value: Arc<dyn Serde<Item = V>>,
+    /// True if the values are [`Stamped`].
+    pub(crate) stamped: bool,
 }
 
 impl<K: 'static, V: 'static> Codec<K, V> {
     pub(crate) fn new(serdes: &Serdes<K, V>, name: &Arc<str>, topic: &Arc<str>) -> Self {
-        let Serdes { key, value } = serdes.clone();
-        Self { name: Arc::clone(name), topic: Arc::clone(topic), key, value }
+        let Serdes { key, value, stamped } = serdes.clone();
+        Self { name: Arc::clone(name), topic: Arc::clone(topic), key, value, stamped }
     }
 
     /// Appends the key's bytes; a null key has none and is refused.
@@ -42,6 +50,26 @@ impl<K: 'static, V: 'static> Codec<K, V> {
         self.value.deserialize(bytes, &At::value(&self.topic)).map_err(|e| self.in_store(e))
     }
 
+    pub(crate) fn read_entry(&self, key: &[u8], value: &[u8]) -> Result<(K, V)> {
+        Ok((self.read_key(key)?, self.read_value(value)?))
+    }
+
+    /// The bytes of typed bounds; as in Java, bytes are what is compared.
+    pub(crate) fn bounds(&self, keys: &impl RangeBounds<K>) -> Result<Bounds> {
+        let bytes = |bound: Bound<&K>| -> Result<Bound<Vec<u8>>> {
+            let serialize = |key: &K| {
+                let mut out = Vec::new();
+                self.key(key, &mut out).map(|()| out)
+            };
+            Ok(match bound {
+                Bound::Included(key) => Bound::Included(serialize(key)?),
+                Bound::Excluded(key) => Bound::Excluded(serialize(key)?),
+                Bound::Unbounded => Bound::Unbounded,
+            })
+        };
+        Ok((bytes(keys.start_bound())?, bytes(keys.end_bound())?))
+    }
+
     /// An error of this store.
     #[cold]
     pub(crate) fn error(&self, kind: ErrorKind, message: impl fmt::Display) -> Error {
@@ -63,16 +91,22 @@ impl<K: 'static, V: 'static> Codec<K, V> {
 pub(crate) struct Serdes<K, V> {
     key: Arc<dyn Serde<Item = K>>,
     value: Arc<dyn Serde<Item = V>>,
+    pub(crate) stamped: bool,
 }
 
 impl<K: 'static, V: 'static> Serdes<K, V> {
     pub(crate) fn new(key: impl Serde<Item = K>, value: impl Serde<Item = V>) -> Self {
-        Self { key: Arc::new(key), value: Arc::new(value) }
+        Self { key: Arc::new(key), value: Arc::new(value), stamped: false }
+    }
+
+    /// The same with a time in front of each value.
+    pub(crate) fn stamped(self) -> Serdes<K, Stamped<V>> {
+        Serdes { key: self.key, value: Arc::new(StampedSerde(self.value)), stamped: true }
     }
 }
 
 impl<K, V> Clone for Serdes<K, V> {
     fn clone(&self) -> Self {
-        Self { key: Arc::clone(&self.key), value: Arc::clone(&self.value) }
+        Self { key: Arc::clone(&self.key), value: Arc::clone(&self.value), stamped: self.stamped }
     }
 }

@@ -12,15 +12,20 @@
 #![forbid(unsafe_code)]
 
 pub mod key_value;
+pub mod keys;
 #[cfg(feature = "rocksdb")]
 pub mod rocks;
+pub mod session;
 pub mod testing;
+pub mod window;
 
 mod codec;
 mod core;
 mod scratch;
+mod segments;
 mod spec;
 mod stamped;
+mod windowed;
 
 mod bytes;
 #[cfg(test)]
@@ -34,4 +39,7 @@ mod scan;
 mod small;
 
 pub use key_value::{KeyValue, KeyValueStore, TimestampedKeyValueStore};
+pub use session::{SessionStore, Sessions};
 pub use stamped::Stamped;
+pub use window::{TimestampedWindowStore, WindowStore, Windows};
+pub use windowed::{Window, WindowValues, Windowed, WindowedEntries};

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use kstreams_core::Result;
 use parking_lot::Mutex;
 
-use crate::bytes::{ByteStore, Fill, Mark, Writes};
+use crate::bytes::{ByteStore, End, Fill, Mark, Writes};
 use crate::memory::Memory;
 use crate::scan::{Page, Scan};
 use crate::small::SmallBytes;
@@ -133,15 +133,15 @@ impl ByteStore for Lru {
         self.entries.mark()
     }
 
-    fn restore(&self, fill: Fill<'_>, mark: Mark) -> Result {
+    fn restore(&self, fill: Fill<'_>) -> Result {
         let mut usage = self.usage.lock();
         let mut tracked =
             |writes: &mut dyn Writes| fill(&mut Tracked { writes, usage: &mut usage });
-        self.entries.restore(&mut tracked, mark)
+        self.entries.restore(&mut tracked)
     }
 
-    fn commit(&self, mark: Mark, floor: Option<&[u8]>) -> Result {
-        self.entries.commit(mark, floor)
+    fn commit(&self, end: End) -> Result {
+        self.entries.commit(end)
     }
 
     fn rollback(&self) -> bool {

@@ -7,7 +7,7 @@
 use kstreams_core::Result;
 use parking_lot::{RwLock, RwLockWriteGuard};
 
-use crate::bytes::{ByteStore, Fill, Mark, Writes};
+use crate::bytes::{ByteStore, End, Fill, Mark, Writes};
 use crate::map::ByteMap;
 use crate::scan::{Page, Scan};
 use crate::small::SmallBytes;
@@ -87,8 +87,15 @@ impl Inner {
         }
     }
 
-    fn remove_below(&mut self, floor: &[u8]) {
-        let scan = Scan { from: Vec::new(), to: Some(floor.to_vec()), reverse: false };
+    fn end(&mut self, end: End) {
+        self.mark = end.mark.after(self.mark);
+        if let Some(floor) = end.floor {
+            self.remove_below(floor);
+        }
+    }
+
+    fn remove_below(&mut self, floor: Vec<u8>) {
+        let scan = Scan { from: Vec::new(), to: Some(floor), reverse: false };
         if scan.is_empty() {
             return;
         }
@@ -158,7 +165,7 @@ impl ByteStore for Memory {
         Ok(self.inner.read().mark)
     }
 
-    fn restore(&self, fill: Fill<'_>, mark: Mark) -> Result {
+    fn restore(&self, fill: Fill<'_>) -> Result {
         let mut inner = self.inner.write();
         // Restored data is committed, so the journal must not see it.
         let journal = inner.journal.take();
@@ -166,17 +173,13 @@ impl ByteStore for Memory {
         inner.journal = journal;
         // Restored slots are as old as the last commit: the next write to one must be journaled.
         inner.epoch = inner.epoch.wrapping_add(1);
-        filled?;
-        inner.mark = mark.after(inner.mark);
+        inner.end(filled?);
         Ok(())
     }
 
-    fn commit(&self, mark: Mark, floor: Option<&[u8]>) -> Result {
+    fn commit(&self, end: End) -> Result {
         let mut inner = self.inner.write();
-        inner.mark = mark.after(inner.mark);
-        if let Some(floor) = floor {
-            inner.remove_below(floor);
-        }
+        inner.end(end);
         inner.settle();
         Ok(())
     }

@@ -8,7 +8,7 @@
 use kstreams_core::Result;
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::bytes::{ByteStore, Fill, Mark};
+use crate::bytes::{ByteStore, End, Fill, Mark, Writes};
 use crate::map::ByteMap;
 use crate::memory::entry_bytes;
 use crate::scan::{Page, Scan};
@@ -28,9 +28,9 @@ pub(crate) trait Base: Send + Sync + 'static {
     /// Where the data stands.
     fn mark(&self) -> Result<Mark>;
 
-    /// Writes what `fill` writes, `mark` and the removal of all keys less than `floor`: all of it
-    /// or nothing. What is `restoring` can be replayed, so it may be lost if `mark` is lost too.
-    fn write(&self, fill: Fill<'_>, mark: Mark, floor: Option<&[u8]>, restoring: bool) -> Result;
+    /// Writes what `fill` writes and the end it returns: all of it or nothing. What is `restoring`
+    /// can be replayed, so it may be lost if its mark is lost too.
+    fn write(&self, fill: Fill<'_>, restoring: bool) -> Result;
 
     /// As [`ByteStore::close`].
     fn close(&self) -> Result;
@@ -187,32 +187,32 @@ impl<B: Base> ByteStore for Overlay<B> {
         self.base.mark()
     }
 
-    fn restore(&self, fill: Fill<'_>, mark: Mark) -> Result {
+    fn restore(&self, fill: Fill<'_>) -> Result {
         {
             let mut layers = self.layers.write();
             if !layers.in_flight {
                 layers.previous.clear();
             }
         }
-        self.base.write(fill, mark, None, true)
+        self.base.write(fill, true)
     }
 
-    fn commit(&self, mark: Mark, floor: Option<&[u8]>) -> Result {
+    fn commit(&self, end: End) -> Result {
         self.layers.write().freeze();
         let layers = self.layers.read();
-        let mut fill = |writes: &mut dyn crate::bytes::Writes| {
+        let mut fill = |writes: &mut dyn Writes| {
             for (key, value) in layers.previous.writes.iter() {
-                if floor.is_none_or(|floor| **key >= *floor) {
+                if end.floor.as_ref().is_none_or(|floor| **key >= **floor) {
                     writes.set(key, value.as_deref());
                 }
             }
-            Ok(())
+            Ok(end.clone())
         };
-        self.base.write(&mut fill, mark, floor, false)?;
+        self.base.write(&mut fill, false)?;
         drop(layers);
         let mut layers = self.layers.write();
         layers.in_flight = false;
-        if floor.is_some() || layers.previous.n_bytes > MAX_CACHED {
+        if end.floor.is_some() || layers.previous.n_bytes > MAX_CACHED {
             layers.previous.clear();
         }
         Ok(())

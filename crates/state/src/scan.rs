@@ -9,6 +9,7 @@ use std::sync::Arc;
 use kstreams_core::Result;
 
 use crate::bytes::ByteStore;
+use crate::codec::Bounds;
 
 /// The keys from `from` (inclusive) to `to` (exclusive; `None` is no end), in one direction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +25,7 @@ impl Scan {
     }
 
     /// Between two bounds.
-    pub(crate) fn between(from: Bound<Vec<u8>>, to: Bound<Vec<u8>>) -> Self {
+    pub(crate) fn between((from, to): Bounds) -> Self {
         let from = match from {
             Bound::Included(key) => key,
             Bound::Excluded(key) => successor(key),
@@ -203,9 +204,9 @@ mod tests {
 
     #[test]
     fn bounds() {
-        let scan = Scan::between(Bound::Excluded(vec![1]), Bound::Included(vec![2]));
+        let scan = Scan::between((Bound::Excluded(vec![1]), Bound::Included(vec![2])));
         assert_eq!((scan.from, scan.to), (vec![1, 0], Some(vec![2, 0])));
-        let mut scan = Scan::between(Bound::Included(vec![2]), Bound::Included(vec![1]));
+        let mut scan = Scan::between((Bound::Included(vec![2]), Bound::Included(vec![1])));
         assert!(scan.is_empty());
         scan = Scan::all().reversed();
         scan.advance(&[3]);

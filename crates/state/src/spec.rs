@@ -6,7 +6,7 @@ use kstreams_core::Result;
 use kstreams_core::store::{ChangelogConfig, StoreContext};
 
 use crate::bytes::ByteStore;
-use crate::codec::Serdes;
+use crate::codec::{Codec, Serdes};
 use crate::core::Core;
 use crate::lru::Lru;
 use crate::memory::Memory;
@@ -56,12 +56,14 @@ impl Spec {
             Backing::Lru(max) => (Arc::new(Lru::new(*max)), false),
             #[cfg(feature = "rocksdb")]
             Backing::Rocks(settings) => {
-                (crate::rocks::open(&self.name, settings, format, &context)?, true)
+                let format = if serdes.stamped { "timestamped-" } else { "" }.to_owned() + format;
+                (crate::rocks::open(&self.name, settings, &format, &context)?, true)
             }
         };
         #[cfg(not(feature = "rocksdb"))]
         let _ = format;
-        Ok(Core::new(&self.name, serdes, bytes, persistent, context))
+        let codec = Codec::new(serdes, &self.name, &context.changelog_topic);
+        Ok(Core::new(codec, bytes, persistent, context))
     }
 }
 

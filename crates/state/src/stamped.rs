@@ -1,10 +1,13 @@
 //! Values with their time (`ValueAndTimestamp`), and their bytes: i64 big-endian, then the value.
+//!
+//! A timestamped store is a store of such values: only the changelog treats them differently, where
+//! the time is that of the record and the value stands alone (KIP-258).
 
+use std::sync::Arc;
+
+use kstreams_core::serde::{At, Serde};
 use kstreams_core::time::Timestamp;
-use kstreams_core::{ErrorKind, Result};
-
-use crate::bytes::Writes;
-use crate::codec::Codec;
+use kstreams_core::{Error, ErrorKind, Result};
 
 /// A value and its event time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,32 +25,31 @@ impl<V> Stamped<V> {
     }
 }
 
-/// Reads what a store holds for a timestamped value.
-pub(crate) fn read_stamped<K: 'static, V: 'static>(
-    codec: &Codec<K, V>,
-    bytes: &[u8],
-) -> Result<Stamped<V>> {
-    let Some((time, value)) = bytes.split_first_chunk() else {
-        return Err(codec.error(ErrorKind::Corrupted, "a value is too short for its time"));
-    };
-    let timestamp = Timestamp::from_millis(i64::from_be_bytes(*time));
-    Ok(Stamped { value: codec.read_value(value)?, timestamp })
+/// What a store holds for a stamped value.
+pub(crate) struct StampedSerde<V>(pub(crate) Arc<dyn Serde<Item = V>>);
+
+impl<V: 'static> Serde for StampedSerde<V> {
+    type Item = Stamped<V>;
+
+    fn serialize(&self, item: &Stamped<V>, at: &At<'_>, out: &mut Vec<u8>) -> Result {
+        out.extend_from_slice(&item.timestamp.as_millis().to_be_bytes());
+        self.0.serialize(&item.value, at, out)
+    }
+
+    fn deserialize(&self, bytes: &[u8], at: &At<'_>) -> Result<Stamped<V>> {
+        let Some((timestamp, value)) = split_stamped(bytes) else {
+            return Err(Error::new(ErrorKind::Corrupted, "a value is too short for its time"));
+        };
+        Ok(Stamped { value: self.0.deserialize(value, at)?, timestamp })
+    }
+
+    fn is_null(&self, item: &Stamped<V>) -> bool {
+        self.0.is_null(&item.value)
+    }
 }
 
-/// Turns a changelog record, which holds the plain value, back into what the store holds.
-pub(crate) fn restore_stamped(
-    writes: &mut dyn Writes,
-    key: &[u8],
-    value: Option<&[u8]>,
-    timestamp: Timestamp,
-    buffer: &mut Vec<u8>,
-) {
-    let Some(value) = value else { return writes.delete(key) };
-    buffer.clear();
-    buffer.extend_from_slice(&timestamp.as_millis().to_be_bytes());
-    buffer.extend_from_slice(value);
-    writes.put(key, buffer);
+/// The time and the plain value of stored bytes.
+pub(crate) fn split_stamped(bytes: &[u8]) -> Option<(Timestamp, &[u8])> {
+    let (time, value) = bytes.split_first_chunk()?;
+    Some((Timestamp::from_millis(i64::from_be_bytes(*time)), value))
 }
-
-/// Bytes that the time takes in front of a stored value.
-pub(crate) const TIME: usize = 8;

@@ -1,15 +1,14 @@
 //! Says how a key-value store is kept, and opens it for each task.
 
 use std::fmt;
-use std::marker::PhantomData;
 
 use kstreams_core::Result;
 use kstreams_core::serde::Serde;
 use kstreams_core::store::{ChangelogConfig, StoreBuilder, StoreContext};
 
+use crate::Stamped;
 use crate::codec::Serdes;
-use crate::core::Core;
-use crate::key_value::{KeyValueStore, TimestampedKeyValueStore};
+use crate::key_value::KeyValueStore;
 use crate::spec::{Backing, Spec, spec_methods};
 
 /// The builder of key-value stores (`Stores.keyValueStoreBuilder`).
@@ -23,10 +22,9 @@ use crate::spec::{Backing, Spec, spec_methods};
 /// assert_eq!(counts.name(), "counts");
 /// assert!(KeyValue::lru("recent", 100, Utf8, U64).without_logging().changelog().is_none());
 /// ```
-pub struct KeyValue<K, V, S = KeyValueStore<K, V>> {
+pub struct KeyValue<K, V> {
     spec: Spec,
     serdes: Serdes<K, V>,
-    store: PhantomData<fn() -> S>,
 }
 
 impl<K: 'static, V: 'static> KeyValue<K, V> {
@@ -53,8 +51,8 @@ impl<K: 'static, V: 'static> KeyValue<K, V> {
 
     /// The same store, keeping the time of each value (`Stores.timestampedKeyValueStoreBuilder`).
     #[must_use]
-    pub fn timestamped(self) -> KeyValue<K, V, TimestampedKeyValueStore<K, V>> {
-        KeyValue { spec: self.spec, serdes: self.serdes, store: PhantomData }
+    pub fn timestamped(self) -> KeyValue<K, Stamped<V>> {
+        KeyValue { spec: self.spec, serdes: self.serdes.stamped() }
     }
 
     fn new(
@@ -63,20 +61,15 @@ impl<K: 'static, V: 'static> KeyValue<K, V> {
         key: impl Serde<Item = K>,
         value: impl Serde<Item = V>,
     ) -> Self {
-        let (spec, serdes) = (Spec::new(name, backing), Serdes::new(key, value));
-        Self { spec, serdes, store: PhantomData }
+        Self { spec: Spec::new(name, backing), serdes: Serdes::new(key, value) }
     }
 }
 
-impl<K: 'static, V: 'static, S> KeyValue<K, V, S> {
+impl<K: 'static, V: 'static> KeyValue<K, V> {
     spec_methods!();
-
-    fn open(&self, format: &str, context: StoreContext) -> Result<Core<K, V>> {
-        self.spec.open(&self.serdes, format, context)
-    }
 }
 
-impl<K: 'static, V: 'static> StoreBuilder for KeyValue<K, V, KeyValueStore<K, V>> {
+impl<K: 'static, V: 'static> StoreBuilder for KeyValue<K, V> {
     type Store = KeyValueStore<K, V>;
 
     fn name(&self) -> &str {
@@ -88,33 +81,17 @@ impl<K: 'static, V: 'static> StoreBuilder for KeyValue<K, V, KeyValueStore<K, V>
     }
 
     fn build(&self, context: StoreContext) -> Result<Self::Store> {
-        Ok(KeyValueStore::new(self.open("key-value", context)?))
+        Ok(KeyValueStore::new(self.spec.open(&self.serdes, "key-value", context)?))
     }
 }
 
-impl<K: 'static, V: 'static> StoreBuilder for KeyValue<K, V, TimestampedKeyValueStore<K, V>> {
-    type Store = TimestampedKeyValueStore<K, V>;
-
-    fn name(&self) -> &str {
-        self.spec.name()
-    }
-
-    fn changelog(&self) -> Option<ChangelogConfig> {
-        self.spec.changelog(ChangelogConfig::compacted())
-    }
-
-    fn build(&self, context: StoreContext) -> Result<Self::Store> {
-        Ok(TimestampedKeyValueStore::new(self.open("timestamped-key-value", context)?))
-    }
-}
-
-impl<K, V, S> Clone for KeyValue<K, V, S> {
+impl<K, V> Clone for KeyValue<K, V> {
     fn clone(&self) -> Self {
-        Self { spec: self.spec.clone(), serdes: self.serdes.clone(), store: PhantomData }
+        Self { spec: self.spec.clone(), serdes: self.serdes.clone() }
     }
 }
 
-impl<K, V, S> fmt::Debug for KeyValue<K, V, S> {
+impl<K, V> fmt::Debug for KeyValue<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.spec.fmt(f)
     }

@@ -2,13 +2,11 @@
 
 mod builder;
 mod entries;
-mod plain;
-mod timestamped;
+mod store;
 
 #[cfg(test)]
 mod tests;
 
 pub use builder::KeyValue;
-pub use entries::{Entries, StampedEntries};
-pub use plain::KeyValueStore;
-pub use timestamped::TimestampedKeyValueStore;
+pub use entries::Entries;
+pub use store::{KeyValueStore, TimestampedKeyValueStore};

@@ -22,7 +22,7 @@ use rocksdb::{
 
 use super::Settings;
 use super::fault::{OPENING, fault, io_fault};
-use crate::bytes::{Fill, Mark, Writes};
+use crate::bytes::{End, Fill, Mark, Writes};
 use crate::overlay::Base;
 use crate::scan::{Page, Scan};
 
@@ -211,17 +211,17 @@ impl Base for Rocks {
         Ok(*self.mark.lock())
     }
 
-    fn write(&self, fill: Fill<'_>, mark: Mark, floor: Option<&[u8]>, restoring: bool) -> Result {
+    fn write(&self, fill: Fill<'_>, restoring: bool) -> Result {
         self.with(|db| {
             if !restoring {
                 self.end_bulk(db)?;
             }
             let bulk = restoring && self.bulk.load(Ordering::Acquire);
             let mut batch = Batch(WriteBatch::default());
-            if let Some(floor) = floor {
+            let End { mark, floor } = fill(&mut batch)?;
+            if let Some(floor) = &floor {
                 batch.0.delete_range(&[][..], floor);
             }
-            fill(&mut batch)?;
             let offsets = self.place.family(db, OFFSETS)?;
             let mut current = self.mark.lock();
             let mark = mark.after(*current);

@@ -1,4 +1,4 @@
-//! The key-value store without timestamps.
+//! The key-value store, with or without the time of each value.
 
 use std::fmt;
 use std::ops::RangeBounds;
@@ -8,9 +8,10 @@ use kstreams_core::Result;
 use kstreams_core::record::{Offset, RawRecord};
 use kstreams_core::store::StateStore;
 
-use crate::bytes::{Mark, Writes};
+use crate::Stamped;
+use crate::bytes::{End, Writes};
 use crate::core::{Core, state_store_of_core};
-use crate::key_value::{Entries, entries};
+use crate::key_value::Entries;
 use crate::scan::Scan;
 use crate::scratch::with_scratch;
 
@@ -110,7 +111,7 @@ impl<K: 'static, V: 'static> KeyValueStore<K, V> {
     /// # Errors
     /// If a bound cannot be serialized; items report what fails later.
     pub fn range(&self, keys: impl RangeBounds<K>) -> Result<Entries<K, V>> {
-        Ok(Entries::new(&self.core, entries::range(&self.core, &keys)?))
+        Ok(Entries::new(&self.core, Scan::between(self.core.codec.bounds(&keys)?)))
     }
 
     /// As [`range`](Self::range), from the last to the first.
@@ -118,7 +119,7 @@ impl<K: 'static, V: 'static> KeyValueStore<K, V> {
     /// # Errors
     /// As [`range`](Self::range).
     pub fn reverse_range(&self, keys: impl RangeBounds<K>) -> Result<Entries<K, V>> {
-        Ok(Entries::new(&self.core, entries::range(&self.core, &keys)?.reversed()))
+        Ok(Entries::new(&self.core, Scan::between(self.core.codec.bounds(&keys)?).reversed()))
     }
 
     /// Every entry, ordered by the keys' serialized bytes.
@@ -152,8 +153,7 @@ impl<K: 'static, V: 'static> KeyValueStore<K, V> {
     }
 
     fn write(&self, key: &[u8], value: Option<&Vec<u8>>) -> Result {
-        let value = value.map(Vec::as_slice);
-        self.core.set(key, value, value, self.core.record_time())?;
+        self.core.set(key, value.map(Vec::as_slice))?;
         self.core.log_pushed_out();
         Ok(())
     }
@@ -164,27 +164,54 @@ impl<K: 'static, V: 'static> StateStore for KeyValueStore<K, V> {
 
     fn restore(&self, records: &mut dyn Iterator<Item = RawRecord<'_>>, through: Offset) -> Result {
         self.core.check_writable()?;
+        let mut buffer = Vec::new();
         let mut fill = |writes: &mut dyn Writes| {
             for record in &mut *records {
                 // Java skips records without a key too: nothing could ever ask for them.
                 if let Some(key) = record.key {
-                    writes.set(key, record.value);
+                    writes.set(key, self.core.restored(&record, &mut buffer));
                 }
             }
-            Ok(())
+            Ok(End::at(Some(through)))
         };
-        self.core.bytes.restore(&mut fill, Mark::at(Some(through)))
+        self.core.bytes.restore(&mut fill)
     }
 
     fn commit(&self, changelog_offset: Option<Offset>) -> Result {
         self.core.check_writable()?;
-        self.core.bytes.commit(Mark::at(changelog_offset), None)
+        self.core.bytes.commit(End::at(changelog_offset))
+    }
+
+    fn rollback(&self) -> bool {
+        !self.core.is_reader() && self.core.bytes.rollback()
+    }
+
+    fn wipe(&self) -> Result {
+        self.core.check_writable()?;
+        self.core.bytes.wipe()
     }
 
     fn reader(&self) -> Option<Arc<dyn StateStore>> {
         Some(Arc::new(Self::new(self.core.reader())))
     }
 }
+
+/// A [`KeyValueStore`] that keeps the time of each value; its changelog holds the plain value, and
+/// the value's time as the time of the record. Opened by [`KeyValue::timestamped`](crate::KeyValue).
+///
+/// ```
+/// # fn main() -> kstreams_core::Result {
+/// use kstreams_core::serde::{U64, Utf8};
+/// use kstreams_core::time::Timestamp;
+/// use kstreams_state::{KeyValue, Stamped, testing};
+///
+/// let counts = testing::open(&KeyValue::in_memory("counts", Utf8, U64).timestamped())?;
+/// counts.put(&"tea".to_owned(), &Stamped::new(1, Timestamp::from_millis(5)))?;
+/// let tea = counts.get(&"tea".to_owned())?.expect("just put");
+/// assert_eq!((tea.value, tea.timestamp.as_millis()), (1, 5));
+/// # Ok(()) }
+/// ```
+pub type TimestampedKeyValueStore<K, V> = KeyValueStore<K, Stamped<V>>;
 
 impl<K, V> fmt::Debug for KeyValueStore<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
