@@ -236,6 +236,17 @@ impl TopologyBuilder {
 
     /// Adds a store; processors use it once they are [connected](Self::connect) to it.
     ///
+    /// The id carries the store's type:
+    ///
+    /// ```compile_fail,E0308
+    /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/topology/support.rs")); }
+    /// # use support::*;
+    /// use kstreams_core::store::{StoreBuilder, StoreId};
+    /// # struct Other;
+    /// let mut topology = kstreams_topology::Topology::builder();
+    /// let counts: StoreId<Other> = topology.store(cells("counts")); // cells are Cells
+    /// ```
+    ///
     /// # Differs from Kafka Streams
     /// A store that no processor is connected to is a fault: Java never opens it and says nothing.
     /// A builder is given away here, so "the same builder twice" cannot be written; to use a store

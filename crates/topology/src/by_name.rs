@@ -43,7 +43,7 @@ impl<'a> ByName<'a> {
         Self { draft }
     }
 
-    /// Adds a source.
+    /// Adds a source; its rule for event time is in the factory, not the builder's default.
     pub fn source(
         &mut self,
         name: &str,

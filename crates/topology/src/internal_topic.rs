@@ -186,3 +186,67 @@ fn put(configs: &mut Configs, name: &str, value: &str) {
 }
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(configs: &[(&str, &str)]) -> Vec<(String, String)> {
+        configs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    /// What wins: derived from the store < for all topics < retention of the store < the store's
+    /// own settings. Defaults are held against Java in tests/topology/tasks.txt.
+    #[test]
+    fn settings_win_in_javas_order() {
+        let settings = InternalTopicSettings {
+            additional_retention: Duration::from_millis(5),
+            overrides: pairs(&[("cleanup.policy", "all"), ("retention.ms", "1"), ("x", "1")]),
+        };
+        let changelog = |cleanup, own: &[(&str, &str)]| {
+            settings.changelog_configs(&ChangelogConfig { cleanup, overrides: pairs(own) })
+        };
+        let create_time = ("message.timestamp.type", "CreateTime");
+        let cases = [
+            (
+                changelog(Cleanup::CompactAndDelete { retention_ms: 10 }, &[]),
+                [("cleanup.policy", "all"), create_time, ("retention.ms", "15"), ("x", "1")],
+            ),
+            (
+                changelog(Cleanup::Delete { retention_ms: i64::MAX }, &[("x", "2")]),
+                [
+                    ("cleanup.policy", "delete"),
+                    create_time,
+                    ("retention.ms", "9223372036854775807"),
+                    ("x", "2"),
+                ],
+            ),
+            (
+                changelog(Cleanup::Delete { retention_ms: 1 }, &[("retention.ms", "7")]),
+                [("cleanup.policy", "delete"), create_time, ("retention.ms", "7"), ("x", "1")],
+            ),
+            (
+                changelog(Cleanup::Compact, &[("cleanup.policy", "own")]),
+                [("cleanup.policy", "own"), create_time, ("retention.ms", "1"), ("x", "1")],
+            ),
+        ];
+        for (is, should) in cases {
+            assert_eq!(is, pairs(&should));
+        }
+    }
+
+    #[test]
+    fn an_existing_topic_of_another_size_is_refused() {
+        let topic = InternalTopic {
+            name: "app-t-changelog".into(),
+            partitions: 3,
+            configs: Vec::new(),
+            kind: InternalTopicKind::Changelog,
+        };
+        assert!(topic.check_existing(3).is_ok());
+        let error = topic.check_existing(4).unwrap_err().to_string();
+        assert!(error.starts_with(
+            "existing internal topic app-t-changelog has invalid partitions: expected: 3; actual: 4"
+        ));
+    }
+}

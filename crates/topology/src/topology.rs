@@ -89,6 +89,12 @@ impl Topology {
     }
 }
 
+// Threads share it.
+const _: () = {
+    const fn shared<T: Send + Sync>() {}
+    shared::<Topology>();
+};
+
 /// The draft and what was found out about it.
 struct Parts<'a> {
     draft: &'a Draft,

@@ -8,6 +8,9 @@
 //! connect PROCESSOR store1,store2    global STORE SOURCE TOPIC PROCESSOR
 //! internal TOPIC [partitions]        readonly STORE SOURCE TOPIC PROCESSOR
 //! copartition source1,source2        partitions TOPIC N (for `layout`)
+//!
+//! behind a store's processors: window retention=MS | session retention=MS | versioned history=MS,
+//! nolog, log:SETTING=VALUE
 //! ```
 //!
 //! And what Java cannot say: `edge PARENT CHILD`.
@@ -21,6 +24,7 @@ use kstreams_core::record::Record;
 use kstreams_core::serde::Unit;
 use kstreams_core::sink::{SinkSpec, SinkTopic};
 use kstreams_core::source::{EventTime, SourceSpec};
+use kstreams_core::store::{ChangelogConfig, Cleanup};
 use kstreams_topology::{NodeRef, TopicCounts, Topics, Topology, TopologyBuilder};
 
 use crate::support::cells;
@@ -52,7 +56,7 @@ pub(crate) fn read(text: &str) -> TopologyBuilder {
                 builder.by_name().sink_per_record(name, &list(3), label, sink(&"".into()));
             }
             ["store", name, ..] => {
-                builder.store(cells(name));
+                builder.store(cells(name).changelog(changelog(&words[3.min(words.len())..])));
                 for processor in list(2).into_iter().filter(|name| *name != "-") {
                     builder.connect(processor, *name);
                 }
@@ -64,9 +68,8 @@ pub(crate) fn read(text: &str) -> TopologyBuilder {
             }
             ["readonly", store, source, topic, processor] => {
                 let serdes = (Unit, Unit);
-                builder.read_only_store(cells(store), source, *topic, serdes, processor, |_| {
-                    swallow
-                });
+                builder
+                    .read_only_store(cells(store), source, *topic, serdes, processor, |_| swallow);
             }
             ["connect", processor, ..] => _ = builder.connect(*processor, list(2).as_slice()),
             ["partitions", ..] => {}
@@ -82,6 +85,24 @@ pub(crate) fn read(text: &str) -> TopologyBuilder {
         }
     }
     builder
+}
+
+/// What the words behind a store's processors say about its changelog.
+fn changelog(words: &[&str]) -> Option<ChangelogConfig> {
+    let number = |name: &str| -> i64 {
+        let mut pairs = words.iter().filter_map(|word| word.split_once('='));
+        pairs.find(|(key, _)| *key == name).map_or(3_600_000, |(_, number)| number.parse().unwrap())
+    };
+    let cleanup = if words.contains(&"window") || words.contains(&"session") {
+        Cleanup::CompactAndDelete { retention_ms: number("retention") }
+    } else if words.contains(&"versioned") {
+        Cleanup::CompactAfter { min_lag_ms: number("history") }
+    } else {
+        Cleanup::Compact
+    };
+    let overrides = words.iter().filter_map(|word| word.strip_prefix("log:")?.split_once('='));
+    let overrides = overrides.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    (!words.contains(&"nolog")).then_some(ChangelogConfig { cleanup, overrides })
 }
 
 /// The `partitions` lines.
