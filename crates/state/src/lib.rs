@@ -17,6 +17,7 @@ pub mod keys;
 pub mod rocks;
 pub mod session;
 pub mod testing;
+pub mod versioned;
 pub mod window;
 
 mod codec;
@@ -41,5 +42,6 @@ mod small;
 pub use key_value::{KeyValue, KeyValueStore, TimestampedKeyValueStore};
 pub use session::{SessionStore, Sessions};
 pub use stamped::Stamped;
+pub use versioned::{Versioned, VersionedRecord, VersionedStore};
 pub use window::{TimestampedWindowStore, WindowStore, Windows};
 pub use windowed::{Window, WindowValues, Windowed, WindowedEntries};

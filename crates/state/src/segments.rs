@@ -31,6 +31,18 @@ impl Retention {
         Self { retention, segment_interval: (retention / 2).max(60_000) }
     }
 
+    /// With the segments that Java's versioned stores have.
+    pub(crate) fn versions(retention: Duration) -> Self {
+        let retention = millis(retention);
+        let segment_interval = match retention {
+            ..=60_000 => (retention / 3).max(2_000),
+            ..=300_000 => (retention / 5).max(20_000),
+            ..=3_600_000 => (retention / 12).max(60_000),
+            _ => (retention / 24).max(300_000),
+        };
+        Self { retention, segment_interval }
+    }
+
     fn segment(&self, time: i64) -> i64 {
         time.max(0) / self.segment_interval
     }
@@ -68,6 +80,21 @@ impl Segments {
             self.n_dropped.fetch_add(1, Ordering::Relaxed);
         }
         live
+    }
+
+    /// Takes note of a version's time; false, and counted, if it is older than the retention.
+    pub(crate) fn admit_exactly(&self, time: i64) -> bool {
+        if time < self.horizon() {
+            self.n_dropped.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        self.observe(time);
+        true
+    }
+
+    /// The time before which versions can neither be put nor read.
+    pub(crate) fn horizon(&self) -> i64 {
+        self.observed().saturating_sub(self.retention.retention).max(0)
     }
 
     /// Takes note of an entry's time; false if it is too old to be kept.
@@ -137,7 +164,24 @@ impl Segments {
         upper: Option<&[u8]>,
         reverse: bool,
     ) -> VecDeque<Scan> {
-        let (from, to) = (from.max(self.first_readable()), to.min(self.observed()));
+        self.scans_of(
+            from.max(self.first_readable()),
+            to.min(self.observed()),
+            lower,
+            upper,
+            reverse,
+        )
+    }
+
+    /// As [`scans`](Self::scans), with times that are known to be stored.
+    pub(crate) fn scans_of(
+        &self,
+        from: i64,
+        to: i64,
+        lower: &[u8],
+        upper: Option<&[u8]>,
+        reverse: bool,
+    ) -> VecDeque<Scan> {
         if from > to {
             return VecDeque::new();
         }
@@ -225,5 +269,8 @@ mod tests {
     fn javas_segments() {
         let interval = |secs| Retention::windows(Duration::from_secs(secs)).segment_interval;
         assert_eq!((interval(10), interval(3600)), (60_000, 1_800_000));
+        let interval = |secs| Retention::versions(Duration::from_secs(secs)).segment_interval;
+        assert_eq!([3, 60, 300, 3600].map(interval), [2_000, 20_000, 60_000, 300_000]);
+        assert_eq!(interval(86_400), 3_600_000);
     }
 }
