@@ -149,7 +149,7 @@ impl Reader {
                 key: record.key.map(<[u8]>::to_vec),
                 value: record.value.map(<[u8]>::to_vec),
                 timestamp: record.timestamp,
-                headers: record.headers.clone(),
+                headers: record.headers,
             }
         });
         Ok(seen.collect())

@@ -51,7 +51,7 @@ impl Broker {
         timeout: Duration,
         mut attempt: impl FnMut() -> Result<T>,
     ) -> Result<T> {
-        let deadline = self.clock.monotonic() + timeout;
+        let deadline = self.clock.monotonic().saturating_add(timeout);
         loop {
             let seen = self.signal.seen();
             let error = match attempt() {

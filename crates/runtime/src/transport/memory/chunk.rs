@@ -54,13 +54,15 @@ impl RecordRef<'_> {
 }
 
 impl Chunk {
-    /// An empty one with room for as much as `other` holds.
-    pub(super) fn sized_like(other: &Self) -> Self {
-        Self {
-            bytes: Vec::with_capacity(other.bytes.len()),
-            entries: Vec::with_capacity(other.entries.len()),
-            ..Self::default()
-        }
+    /// Makes room for as much as another chunk took.
+    pub(super) fn reserve(&mut self, (n_records, n_bytes): (usize, usize)) {
+        self.entries.reserve(n_records);
+        self.bytes.reserve(n_bytes);
+    }
+
+    /// What it takes: records, and bytes of keys and values.
+    pub(super) fn extent(&self) -> (usize, usize) {
+        (self.entries.len(), self.bytes.len())
     }
 
     /// Appends a record directly behind the last one.

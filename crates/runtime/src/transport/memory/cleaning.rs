@@ -75,11 +75,17 @@ impl State {
         {}
     }
 
-    /// Keeps the last record of each key among the stable ones; offsets stay as they are.
+    /// Keeps the last record of each key among those that are stable and not too young; offsets
+    /// stay as they are.
     fn compact(&mut self, config: &TopicConfig, now: Timestamp) {
         let stable = self.visible_end(Isolation::ReadCommitted);
-        let n_stable = self.segments.partition_point(|segment| segment.end <= stable);
-        let old: Vec<Segment> = self.segments.drain(..n_stable).collect();
+        let youngest = now - config.compaction_lag;
+        let is_ripe = |segment: &&Segment| {
+            segment.end <= stable
+                && (config.compaction_lag.is_zero() || segment.chunk.max_timestamp() <= youngest)
+        };
+        let n_ripe = self.segments.iter().take_while(is_ripe).count();
+        let old: Vec<Segment> = self.segments.drain(..n_ripe).collect();
         let kept = compacted(&old, self.start, now - config.delete_retention);
         for segment in kept.into_iter().rev() {
             self.segments.push_front(segment);

@@ -148,7 +148,7 @@ impl Broker {
         match network.decide(request) {
             None => serve(self),
             Some(Fault::Delay(by)) => {
-                let until = self.clock.monotonic() + by;
+                let until = self.clock.monotonic().saturating_add(by);
                 network.delay(until, move |broker| drop(serve(broker)));
                 Err(timed_out(request))
             }

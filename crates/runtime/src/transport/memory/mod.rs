@@ -17,6 +17,7 @@ mod producer_state;
 mod topic;
 
 mod consumer;
+mod delivery;
 mod producer;
 mod transaction;
 mod transactional;
@@ -201,3 +202,6 @@ impl Log for MemoryLog {
         Ok(Arc::new(admin::MemoryAdmin::new(Arc::clone(&self.0))))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,11 +11,11 @@ use kstreams_core::partition::partition_for;
 use kstreams_core::record::{Offset, TopicPartition};
 
 use super::broker::Broker;
-use super::chunk::{Chunk, MAX_RECORD, RecordRef};
-use super::fault::{Fault, Request, RequestKind};
+use super::chunk::{Chunk, RecordRef};
+use super::delivery::InFlight;
 use super::group::Proof;
-use super::partition::{Batch, Partition, Refusal};
-use super::producer_state::{Identity, SequenceFault, advance};
+use super::partition::Partition;
+use super::producer_state::{Identity, advance};
 use super::topic::{Topic, check_name};
 use crate::transport::{
     CommittedOffset, FailedDelivery, GroupMetadata, OutgoingRecord, Producer, ProducerOptions,
@@ -31,13 +31,13 @@ pub(super) struct MemoryProducer {
     /// `None` until transactions are initialised.
     pub(super) identity: Option<Identity>,
     pub(super) stage: Stage,
-    destinations: Vec<Destination>,
+    pub(super) destinations: Vec<Destination>,
     by_name: BTreeMap<String, TopicHandle>,
     /// Lanes whose chunk has records: topic and partition.
     filling: Vec<(usize, usize)>,
     /// Batches on their way, oldest first.
-    in_flight: VecDeque<InFlight>,
-    failures: Vec<FailedDelivery>,
+    pub(super) in_flight: VecDeque<InFlight>,
+    pub(super) failures: Vec<FailedDelivery>,
 }
 
 /// How far the producer is, as it knows itself.
@@ -56,40 +56,26 @@ pub(super) enum Stage {
     Broken(ErrorKind, String),
 }
 
-struct Destination {
+pub(super) struct Destination {
     name: Arc<str>,
     topic: Option<Arc<Topic>>,
-    lanes: Vec<Lane>,
+    pub(super) lanes: Vec<Lane>,
     /// Where records without a key go until a chunk is handed over.
     sticky: usize,
     /// The topic was deleted: look for it again.
-    is_lost: bool,
+    pub(super) is_lost: bool,
 }
 
-struct Lane {
+pub(super) struct Lane {
     partition: Arc<Partition>,
     chunk: Chunk,
-    tags: Vec<u64>,
-    next_sequence: i32,
-    last_offset: Option<Offset>,
+    /// Of the chunk before, as a guess for the next one.
+    last_extent: (usize, usize),
+    pub(super) tags: Vec<u64>,
+    pub(super) next_sequence: i32,
+    pub(super) last_offset: Option<Offset>,
     /// Part of the open transaction.
-    is_added: bool,
-}
-
-struct InFlight {
-    lane: (usize, usize),
-    partition: Arc<Partition>,
-    chunk: Arc<Chunk>,
-    tags: Vec<u64>,
-    sequence: i32,
-}
-
-/// What became of one attempt to hand a batch over.
-enum Outcome {
-    Acknowledged(Offset),
-    /// Try again later.
-    Unanswered,
-    Refused(Error),
+    pub(super) is_added: bool,
 }
 
 impl MemoryProducer {
@@ -127,14 +113,15 @@ impl MemoryProducer {
         error
     }
 
-    fn hand_over(&mut self, topic: usize, partition: usize) {
+    /// Closes the chunk of a lane; it is the next batch.
+    fn close_chunk(&mut self, topic: usize, partition: usize) {
         let destination = &mut self.destinations[topic];
         if destination.sticky == partition {
             destination.sticky = (partition + 1) % destination.lanes.len();
         }
         let lane = &mut destination.lanes[partition];
-        let next = Chunk::sized_like(&lane.chunk);
-        let chunk = Arc::new(std::mem::replace(&mut lane.chunk, next).close());
+        lane.last_extent = lane.chunk.extent();
+        let chunk = Arc::new(std::mem::take(&mut lane.chunk).close());
         let sequence = lane.next_sequence;
         lane.next_sequence = advance(sequence, chunk.len());
         let tags = std::mem::take(&mut lane.tags);
@@ -142,14 +129,13 @@ impl MemoryProducer {
         let lane = (topic, partition);
         let batch = InFlight { lane, partition: partition_log, chunk, tags, sequence };
         self.in_flight.push_back(batch);
-        self.send_in_flight();
     }
 
     /// Hands over every chunk that has records.
     pub(super) fn hand_over_all(&mut self) {
         for (topic, partition) in std::mem::take(&mut self.filling) {
             if !self.destinations[topic].lanes[partition].chunk.is_empty() {
-                self.hand_over(topic, partition);
+                self.close_chunk(topic, partition);
             }
         }
         self.send_in_flight();
@@ -157,150 +143,6 @@ impl MemoryProducer {
             for lost in self.destinations.iter_mut().filter(|destination| destination.is_lost) {
                 *lost = Destination::new(Arc::clone(&lost.name));
             }
-        }
-    }
-
-    /// Sends what is in flight, in order; stops at the first that gets no answer.
-    fn send_in_flight(&mut self) {
-        while let Some(batch) = self.in_flight.pop_front() {
-            match self.attempt(&batch) {
-                Outcome::Acknowledged(offset) => {
-                    let (topic, partition) = batch.lane;
-                    let lane = &mut self.destinations[topic].lanes[partition];
-                    lane.last_offset = lane.last_offset.max(Some(offset));
-                    if lane.tags.capacity() == 0 {
-                        lane.tags = batch.tags;
-                        lane.tags.clear();
-                    }
-                }
-                Outcome::Unanswered => {
-                    self.in_flight.push_front(batch);
-                    return;
-                }
-                Outcome::Refused(error) => {
-                    if error.kind() == ErrorKind::Topic {
-                        self.destinations[batch.lane.0].is_lost = true;
-                    }
-                    self.spoil(&error);
-                    self.fail(&batch, &error);
-                }
-            }
-        }
-    }
-
-    fn attempt(&mut self, batch: &InFlight) -> Outcome {
-        if let Err(error) = self.check() {
-            return Outcome::Refused(error);
-        }
-        let outcome = self.try_send(batch);
-        outcome.unwrap_or_else(|error| {
-            if error.is_retriable() {
-                Outcome::Unanswered
-            } else {
-                Outcome::Refused(self.note(error))
-            }
-        })
-    }
-
-    fn try_send(&mut self, batch: &InFlight) -> Result<Outcome> {
-        let name = &batch.partition.name;
-        let place = Some((&*name.topic, name.partition));
-        let producer = self.identity.ok_or_else(|| {
-            Error::new(ErrorKind::Fatal, "transactions are not initialised".to_owned())
-        })?;
-        let (topic, partition) = batch.lane;
-        if let Some(id) = &self.transactional_id
-            && !self.destinations[topic].lanes[partition].is_added
-        {
-            let kind = RequestKind::AddPartition;
-            let request = Request { client_id: &self.client_id, kind, partition: place };
-            let (id, log) = (Arc::clone(id), Arc::clone(&batch.partition));
-            self.broker.call(&request, move |broker| broker.add_partition(&id, producer, &log))?;
-            self.destinations[topic].lanes[partition].is_added = true;
-            if let Stage::Open { is_known, .. } = &mut self.stage {
-                *is_known = true;
-            }
-        }
-        let send = Delivery {
-            transactional_id: self.transactional_id.as_ref(),
-            partition: &batch.partition,
-            chunk: &batch.chunk,
-            producer,
-            sequence: batch.sequence,
-        };
-        let Some(network) = &self.broker.network else {
-            return send.deliver(&self.broker).map(Outcome::Acknowledged);
-        };
-        network.deliver(&self.broker);
-        let kind = RequestKind::Produce;
-        let request = Request { client_id: &self.client_id, kind, partition: place };
-        match network.decide(&request) {
-            None => return send.deliver(&self.broker).map(Outcome::Acknowledged),
-            Some(Fault::DropRequest) => {}
-            Some(Fault::LoseReply) => drop(send.deliver(&self.broker)),
-            Some(Fault::Duplicate) => {
-                let first = send.deliver(&self.broker);
-                drop(send.deliver(&self.broker));
-                return first.map(Outcome::Acknowledged);
-            }
-            Some(Fault::Delay(by)) => {
-                let until = self.broker.clock.monotonic() + by;
-                let (partition, chunk) = (Arc::clone(&batch.partition), Arc::clone(&batch.chunk));
-                let (id, sequence) = (self.transactional_id.clone(), batch.sequence);
-                network.delay(until, move |broker| {
-                    let (transactional_id, partition, chunk) = (id.as_ref(), &partition, &chunk);
-                    let late = Delivery { transactional_id, partition, chunk, producer, sequence };
-                    drop(late.deliver(broker));
-                });
-            }
-            Some(Fault::Refuse(kind)) => {
-                return Err(Error::new(kind, "the batch was refused".to_owned())
-                    .at_partition(&name.topic, name.partition));
-            }
-        }
-        Ok(Outcome::Unanswered)
-    }
-
-    /// A refused record spoils the open transaction.
-    fn spoil(&mut self, error: &Error) {
-        if let Stage::Open { spoiled, .. } = &mut self.stage {
-            spoiled.get_or_insert_with(|| (error.kind(), error.message().to_owned()));
-        }
-    }
-
-    fn fail(&mut self, batch: &InFlight, error: &Error) {
-        let name = &batch.partition.name;
-        for (index, tag) in batch.tags.iter().enumerate() {
-            let record = batch.chunk.get(index, 0, 0);
-            self.failures.push(FailedDelivery {
-                tag: *tag,
-                topic: name.topic.to_string(),
-                partition: Some(name.partition),
-                key: record.key.map(<[u8]>::to_vec),
-                value: record.value.map(<[u8]>::to_vec),
-                timestamp: record.timestamp,
-                headers: record.headers,
-                error: Error::new(error.kind(), error.message())
-                    .at_partition(&name.topic, name.partition),
-            });
-        }
-        // The batches behind it in this partition would leave a gap: a new identity starts over.
-        if self.transactional_id.is_none() && !matches!(self.stage, Stage::Broken(..)) {
-            self.start_over();
-        }
-    }
-
-    /// A producer without transactions that lost a batch takes a new number (KIP-360).
-    fn start_over(&mut self) {
-        self.identity = Some(self.broker.new_producer());
-        for lane in self.destinations.iter_mut().flat_map(|destination| &mut destination.lanes) {
-            lane.next_sequence = 0;
-        }
-        for batch in &mut self.in_flight {
-            let (topic, partition) = batch.lane;
-            let lane = &mut self.destinations[topic].lanes[partition];
-            batch.sequence = lane.next_sequence;
-            lane.next_sequence = advance(lane.next_sequence, batch.chunk.len());
         }
     }
 
@@ -361,18 +203,19 @@ impl Producer for MemoryProducer {
             .ok_or_else(|| Error::new(ErrorKind::Topic, format!("no topic has handle {topic}")))?;
         let OutgoingRecord { key, value, timestamp, headers, .. } = *record;
         let copy = RecordRef { key, value, timestamp, headers };
-        let size = copy.size();
-        destination.find(&self.broker)?.check(key, size.min(MAX_RECORD))?;
+        destination.find(&self.broker)?.check(key, copy.size())?;
         let partition = destination.choose(record.partition, key)?;
         let lane = &mut destination.lanes[partition];
         if lane.chunk.is_empty() {
             self.filling.push((topic, partition));
+            lane.chunk.reserve(lane.last_extent);
         }
         lane.chunk.push(&copy);
         lane.tags.push(record.tag);
         if lane.chunk.is_full() {
             self.filling.retain(|filling| *filling != (topic, partition));
-            self.hand_over(topic, partition);
+            self.close_chunk(topic, partition);
+            self.send_in_flight();
         }
         Ok(Sent::Queued)
     }
@@ -445,6 +288,7 @@ impl Destination {
             let lane = |partition: &Arc<Partition>| Lane {
                 partition: Arc::clone(partition),
                 chunk: Chunk::default(),
+                last_extent: (0, 0),
                 tags: Vec::new(),
                 next_sequence: 0,
                 last_offset: None,
@@ -468,52 +312,6 @@ impl Destination {
             (None, Some(key)) => Ok(partition_for(key, self.lanes.len() as i32) as usize),
             (None, None) => Ok(self.sticky),
         }
-    }
-}
-
-/// A batch at the log's door.
-struct Delivery<'a> {
-    transactional_id: Option<&'a Arc<str>>,
-    partition: &'a Partition,
-    chunk: &'a Arc<Chunk>,
-    producer: Identity,
-    sequence: i32,
-}
-
-impl Delivery<'_> {
-    fn deliver(&self, broker: &Broker) -> Result<Offset> {
-        let now = broker.clock.now();
-        let batch = Batch {
-            chunk: self.chunk,
-            producer: self.producer,
-            sequence: self.sequence,
-            is_transactional: self.transactional_id.is_some(),
-            is_verified: false,
-        };
-        let written = match (self.partition.append(&batch, now), self.transactional_id) {
-            (Err(Refusal::Unverified), Some(id)) => {
-                broker.append_verified(id, self.partition, &batch, now)?
-            }
-            (written, _) => written,
-        };
-        if written.is_ok() {
-            broker.signal.records();
-        }
-        written.map_err(|refusal| {
-            let name = &self.partition.name;
-            let error = match refusal {
-                Refusal::Gone => return self.partition.gone(),
-                Refusal::Unverified => Error::new(ErrorKind::Fatal, "no transaction is open"),
-                Refusal::Sequence(SequenceFault::Fenced) => {
-                    Error::new(ErrorKind::Fenced, "a later producer has written here")
-                }
-                Refusal::Sequence(SequenceFault::OutOfOrder { expected, found }) => Error::new(
-                    ErrorKind::Fatal,
-                    format!("sequence {found} came where {expected} was expected"),
-                ),
-            };
-            error.at_partition(&name.topic, name.partition)
-        })
     }
 }
 

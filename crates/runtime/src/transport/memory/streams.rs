@@ -19,7 +19,7 @@ impl Group {
             if member.revoking.is_empty() {
                 member.epoch = self.epoch;
             } else {
-                member.deadline = Some(now + member.rebalance_timeout);
+                member.deadline = Some(now.saturating_add(member.rebalance_timeout));
             }
         }
         if member.epoch == self.epoch {

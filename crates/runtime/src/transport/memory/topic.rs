@@ -10,6 +10,7 @@ use kstreams_core::partition::partition_for;
 use kstreams_core::record::TopicPartition;
 use parking_lot::RwLock;
 
+use super::chunk::MAX_RECORD;
 use super::cleaning::{COMPACT_BYTES, DELETE_RETENTION};
 use super::partition::Partition;
 
@@ -32,6 +33,8 @@ pub(super) struct TopicConfig {
     pub(super) retention_bytes: Option<usize>,
     pub(super) retention_records: Option<u64>,
     pub(super) delete_retention: Duration,
+    /// Younger records are not compacted.
+    pub(super) compaction_lag: Duration,
     pub(super) compact_bytes: usize,
     /// As they were given.
     pub(super) given: BTreeMap<String, String>,
@@ -46,6 +49,7 @@ impl Default for TopicConfig {
             retention_bytes: None,
             retention_records: None,
             delete_retention: DELETE_RETENTION,
+            compaction_lag: Duration::ZERO,
             compact_bytes: COMPACT_BYTES,
             given: BTreeMap::new(),
         }
@@ -75,8 +79,13 @@ impl TopicConfig {
                     let millis = u64::try_from(number()?).unwrap_or(0);
                     config.delete_retention = Duration::from_millis(millis);
                 }
+                "min.compaction.lag.ms" => {
+                    let millis = u64::try_from(number()?).unwrap_or(0);
+                    config.compaction_lag = Duration::from_millis(millis);
+                }
                 "max.message.bytes" => {
-                    config.max_message_bytes = usize::try_from(number()?).unwrap_or(0);
+                    let limit = usize::try_from(number()?).unwrap_or(0);
+                    config.max_message_bytes = limit.min(MAX_RECORD - 1);
                 }
                 _ => {}
             }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use kstreams_core::error::{Error, ErrorKind, Result};
 use kstreams_core::record::TopicPartition;
 use kstreams_core::time::Timestamp;
+use parking_lot::MutexGuard;
 
 use super::broker::Broker;
 use super::fault::{Fault, Request, RequestKind};
@@ -74,7 +75,7 @@ impl Broker {
 
     /// Gives the transactional id to a new producer: ends what the old one left, and fences it.
     pub(super) fn init_producer(&self, id: &Arc<str>, timeout: Duration) -> Result<Identity> {
-        let mut transactions = self.transactions.lock();
+        let mut transactions = self.coordinator();
         let Some(found) = transactions.by_id.get_mut(id) else {
             let producer = transactions.next_producer();
             let transaction = Transaction {
@@ -116,7 +117,7 @@ impl Broker {
         producer: Identity,
         partition: &Arc<Partition>,
     ) -> Result {
-        let mut transactions = self.transactions.lock();
+        let mut transactions = self.coordinator();
         let transaction = transactions.held(id, producer)?;
         transaction.open(id, self.clock.monotonic())?;
         transaction.partitions.insert(partition.name.clone(), Arc::clone(partition));
@@ -132,7 +133,7 @@ impl Broker {
         batch: &Batch<'_>,
         now: Timestamp,
     ) -> Result<Result<i64, Refusal>> {
-        let mut transactions = self.transactions.lock();
+        let mut transactions = self.coordinator();
         let transaction = transactions.held(id, batch.producer)?;
         let is_open = transaction.phase == Phase::Ongoing;
         if !is_open || !transaction.partitions.contains_key(&partition.name) {
@@ -150,7 +151,7 @@ impl Broker {
         proof: &Proof,
         offsets: &[(TopicPartition, CommittedOffset)],
     ) -> Result {
-        let mut transactions = self.transactions.lock();
+        let mut transactions = self.coordinator();
         let transaction = transactions.held(id, producer)?;
         transaction.open(id, self.clock.monotonic())?;
         transaction.groups.insert(Arc::clone(&proof.group));
@@ -164,7 +165,7 @@ impl Broker {
         producer: Identity,
         is_commit: bool,
     ) -> Result {
-        let mut transactions = self.transactions.lock();
+        let mut transactions = self.coordinator();
         let transaction = transactions.held(id, producer)?;
         match transaction.phase {
             Phase::Ongoing => {
@@ -192,7 +193,17 @@ impl Broker {
     /// Aborts transactions that are open for too long and fences their producers; true if there
     /// were some.
     pub(super) fn expire_transactions(&self) -> bool {
+        self.expire_among(&mut self.transactions.lock())
+    }
+
+    /// The coordinator's state, after what is overdue was ended.
+    fn coordinator(&self) -> MutexGuard<'_, Transactions> {
         let mut transactions = self.transactions.lock();
+        self.expire_among(&mut transactions);
+        transactions
+    }
+
+    fn expire_among(&self, transactions: &mut Transactions) -> bool {
         let now = self.clock.monotonic();
         let mut n_expired = 0;
         for (id, transaction) in &mut transactions.by_id {
@@ -224,7 +235,7 @@ impl Broker {
             };
             if let Some(by) = by {
                 let (id, producer) = (Arc::clone(id), transaction.producer);
-                network.delay(self.clock.monotonic() + by, move |broker| {
+                network.delay(self.clock.monotonic().saturating_add(by), move |broker| {
                     let mut transactions = broker.transactions.lock();
                     if let Ok(transaction) = transactions.held(&id, producer) {
                         broker.complete(transaction);

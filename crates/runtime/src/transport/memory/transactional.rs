@@ -83,7 +83,7 @@ impl MemoryProducer {
         if !matches!(self.stage, Stage::Open { .. }) {
             return Err(misuse("there is no open transaction"));
         }
-        let deadline = self.broker.clock.monotonic() + timeout;
+        let deadline = self.broker.clock.monotonic().saturating_add(timeout);
         let broker = Arc::clone(&self.broker);
         crate::transport::Producer::flush(self, timeout)?;
         self.check()?;
