@@ -14,12 +14,14 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic as NativeTopic, TopicRe
 use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, TopicPartitionList};
 
-use crate::client::{Context, Deadline, bounded};
+use crate::client::{Context, Deadline, Trouble, bounded, log};
 use crate::error;
-use crate::ffi::{self, Handle};
+use crate::ffi::{self, EventKind, Handle, Queue};
 
 /// The admin client, shared by all threads.
 pub(crate) struct KafkaAdmin {
+    /// Log lines; rdkafka's own thread serves only answers.
+    main: Queue,
     client: Arc<AdminClient<Context>>,
     handle: Arc<dyn Handle>,
 }
@@ -32,7 +34,7 @@ impl KafkaAdmin {
             .map_err(|refused| error::refused(refused, "admin client"))?;
         let client = Arc::new(client);
         let handle = Arc::clone(&client) as Arc<dyn Handle>;
-        Ok(Self { client, handle })
+        Ok(Self { main: Queue::main(&handle), client, handle })
     }
 
     /// Waits for an answer of rdkafka.
@@ -50,8 +52,26 @@ impl KafkaAdmin {
         }
     }
 
-    fn trouble(&self) -> &crate::client::Trouble {
-        self.client.inner().context().trouble()
+    /// What the client complained about last. Without events for errors, librdkafka logs them.
+    fn trouble(&self) -> &Trouble {
+        let trouble = self.client.inner().context().trouble();
+        while let Some(event) = self.main.poll(Duration::ZERO) {
+            match event.kind() {
+                EventKind::Log(level, line) if level <= WARNING => {
+                    let refused = line.to_ascii_lowercase().contains("authentication");
+                    let code = if refused {
+                        RDKafkaErrorCode::Authentication
+                    } else {
+                        RDKafkaErrorCode::BrokerTransportFailure
+                    };
+                    trouble.note(code, &line);
+                }
+                EventKind::Log(level, line) => log(level, &line),
+                EventKind::Error(code, reason, _) => trouble.note(code, &reason),
+                EventKind::Deliveries | EventKind::Offsets | EventKind::Other => {}
+            }
+        }
+        trouble
     }
 
     /// Names the partition that does not exist.
@@ -294,6 +314,8 @@ fn block_on<T>(future: impl Future<Output = T>, deadline: Deadline) -> Option<T>
     }
 }
 
+/// As syslog counts.
+const WARNING: i32 = 4;
 const BEGINNING: i64 = -2;
 const END: i64 = -1;
 const NONE: Offset = -1;

@@ -158,8 +158,17 @@ impl<'a> Delivery<'a> {
 
     /// The timestamp.
     pub(crate) fn timestamp(&self) -> Timestamp {
-        // SAFETY: as in `error`.
-        unsafe { message::timestamp(self.as_ptr()) }
+        let message = self.message.as_ptr();
+        // SAFETY: as in `error`. librdkafka keeps the timestamp of a failed record but does not
+        // tell it, so the error is taken away for the time of the call. The message was allocated
+        // for the application, and no other reference to it exists.
+        unsafe {
+            let code = (&raw mut (*message).err).cast::<i32>();
+            let kept = code.replace(0);
+            let timestamp = message::timestamp(message);
+            code.write(kept);
+            timestamp
+        }
     }
 
     /// The headers.

@@ -16,7 +16,7 @@ pub(super) struct Acks {
     /// The topic of the last report: reports come in runs of one partition.
     last: usize,
     failures: Vec<FailedDelivery>,
-    /// While a transaction is aborted, records that were purged are no failures.
+    /// While a transaction is aborted, refused records are no failures.
     pub(super) aborting: bool,
 }
 
@@ -42,8 +42,7 @@ impl Acks {
         }
         match report.error() {
             None => self.acknowledged(report.partition(), report.offset()),
-            Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight)
-                if self.aborting => {}
+            Some(_) if self.aborting => {}
             Some(code) => self.refused(code, report, fatal),
         }
     }

@@ -51,15 +51,18 @@ impl KafkaProducer {
         self.outcome(outcome, timeout, "commit the transaction")
     }
 
-    /// librdkafka itself must purge what is queued: it then takes a new epoch, where a purge of
-    /// ours would leave a hole in the sequence numbers, and the next transaction fails. But it
-    /// waits for delivery reports without serving them, so it is called in short steps.
+    /// First sends what is queued, although it is in vain: as long as the broker has not confirmed
+    /// a partition of the transaction, an abort may overtake that request, and the broker refuses
+    /// it for good (librdkafka issue 4849). What cannot be sent librdkafka purges by itself; a
+    /// purge of ours would leave a hole in the sequence numbers, and the next transaction would
+    /// fail. It waits for delivery reports without serving them, so it is called in short steps.
     pub(super) fn abort(&mut self, timeout: Duration) -> Result {
         let deadline = Deadline::after(timeout);
         if let Some(error) = fatal(&self.client) {
             return Err(error);
         }
         self.acks.aborting = true;
+        self.drain(Deadline::after(SEND_FIRST.min(timeout / 2)));
         let outcome = loop {
             while self.serve(Duration::ZERO) {}
             let all = self.client.in_flight_count() == 0;
@@ -98,5 +101,7 @@ impl KafkaProducer {
     }
 }
 
+/// How long an abort tries to send what is queued.
+const SEND_FIRST: Duration = Duration::from_secs(2);
 /// How long an abort waits for reports before they are served again.
 const ABORT_STEP: Duration = Duration::from_millis(5);

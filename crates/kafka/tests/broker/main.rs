@@ -4,6 +4,7 @@
 
 #[path = "../../../../tests/contract/mod.rs"]
 mod contract;
+mod kafka;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
