@@ -3,6 +3,9 @@
 //!
 //! It is the default of every example, the log of the test driver and, with [`Faults`], the
 //! faulty broker of simulation. Nothing outlives the process.
+//!
+//! Not modelled: replicas, log append time, more partitions for a topic that exists, static
+//! members, authorization.
 
 mod broker;
 mod builder;
