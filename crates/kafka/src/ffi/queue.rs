@@ -63,6 +63,20 @@ impl Queue {
         Self::of(client, queue)
     }
 
+    /// The queue of everything that happens to a member of a group.
+    pub(crate) fn of_member(client: &Arc<dyn Handle>) -> Self {
+        // SAFETY: the client is valid; without a group the call returns null. Drop gives the new
+        // reference back.
+        let queue = unsafe { bindings::rd_kafka_queue_get_consumer(client.native()) };
+        Self::of(client, queue)
+    }
+
+    /// How many events wait.
+    pub(crate) fn len(&self) -> usize {
+        // SAFETY: the queue is valid.
+        unsafe { bindings::rd_kafka_queue_length(self.as_ptr()) }
+    }
+
     /// A new queue.
     pub(crate) fn new(client: &Arc<dyn Handle>) -> Self {
         // SAFETY: the client is valid; Drop gives the queue back.

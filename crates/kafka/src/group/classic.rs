@@ -23,7 +23,7 @@ use super::offset_list;
 use super::tasks::{owned_tasks, task_topics};
 use crate::client::{Deadline, bounded};
 use crate::error;
-use crate::ffi::{self, Handle, MemberMetadata};
+use crate::ffi::{self, Handle, MemberMetadata, Queue};
 
 /// A member; each thread has one.
 pub(crate) struct ClassicMember {
@@ -36,6 +36,7 @@ pub(crate) struct ClassicMember {
     told: Option<Told>,
     /// A step that could not be told yet.
     held: Option<Step>,
+    queue: Queue,
     client: Arc<BaseConsumer<GroupContext>>,
     handle: Arc<dyn Handle>,
 }
@@ -69,6 +70,7 @@ impl ClassicMember {
             look: None,
             told: None,
             held: None,
+            queue: Queue::of_member(&handle),
             client,
             handle,
         })
@@ -123,9 +125,10 @@ impl ClassicMember {
 
     /// Works off what the client has, without waiting.
     fn serve(&self) -> Result {
-        while let Some(event) = self.client.poll(Duration::ZERO) {
+        // rdkafka works off one event at a time and says nothing of those it has no result for.
+        while self.queue.len() > 0 {
             // There are no messages: nothing is assigned to this client.
-            let Err(failed) = event else { continue };
+            let Some(Err(failed)) = self.client.poll(Duration::ZERO) else { continue };
             let (code, reason) = self
                 .client
                 .context()
@@ -135,12 +138,10 @@ impl ClassicMember {
             if matches!(failed, KafkaError::MessageConsumptionFatal(_)) {
                 return Err(Error::new(fatal_kind(code), format!("group: {reason}")));
             }
-            match error::kind(error::code_of(&failed)) {
-                kind @ (ErrorKind::Topic | ErrorKind::Authorization) => {
-                    return Err(Error::new(kind, format!("group: {reason}")));
-                }
-                // It goes on trying; the context has logged it.
-                _ => {}
+            // For the rest it goes on trying; the context has logged it.
+            let kind = error::kind(error::code_of(&failed));
+            if matches!(kind, ErrorKind::Topic | ErrorKind::Authorization) {
+                return Err(Error::new(kind, format!("group: {reason}")));
             }
         }
         Ok(())
@@ -150,7 +151,15 @@ impl ClassicMember {
     fn news(&self, step: &Step) -> Result<(MembershipEvent, Told)> {
         match step {
             Step::Assign(partitions) => {
-                let active = owned_tasks(&self.layout()?, partitions)?;
+                let (active, split) = owned_tasks(&self.layout()?, partitions);
+                match split {
+                    // Not all members have seen a new topic yet: the next assignment is whole.
+                    Some(error) if self.has_patterns() => {
+                        ::log::warn!("group {}: {error}", self.options.application_id);
+                    }
+                    Some(error) => return Err(error),
+                    None => {}
+                }
                 let assignment = Assignment { active, standby: BTreeSet::new() };
                 Ok((MembershipEvent::Assigned(assignment), Told::Assign))
             }
@@ -160,6 +169,10 @@ impl ClassicMember {
     }
 
     fn failed(&self, failed: KafkaError, timeout: Duration, doing: &str) -> Error {
+        // What the client has to say about it; an error of its own comes again.
+        while self.queue.len() > 0 {
+            self.client.poll(Duration::ZERO);
+        }
         error::asked(failed, self.client.context().trouble(), timeout, doing)
     }
 

@@ -4,6 +4,7 @@
 
 #[path = "../../../../tests/contract/mod.rs"]
 mod contract;
+mod group;
 mod kafka;
 
 use std::sync::Arc;
