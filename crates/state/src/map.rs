@@ -58,6 +58,13 @@ impl<V> ByteMap<V> {
         self.entries.iter()
     }
 
+    /// All entries, by key.
+    pub(crate) fn sorted(&self) -> Vec<(&SmallBytes, &V)> {
+        let mut all: Vec<_> = self.entries.iter().collect();
+        all.sort_unstable_by_key(|(key, _)| *key);
+        all
+    }
+
     /// Empties it; memory and the wish for an order stay.
     pub(crate) fn clear(&mut self) {
         self.entries.clear();

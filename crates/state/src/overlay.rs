@@ -201,7 +201,8 @@ impl<B: Base> ByteStore for Overlay<B> {
         self.layers.write().freeze();
         let layers = self.layers.read();
         let mut fill = |writes: &mut dyn Writes| {
-            for (key, value) in layers.previous.writes.iter() {
+            // In order, since a memtable then finds each place next to the one before.
+            for (key, value) in layers.previous.writes.sorted() {
                 if end.floor.as_ref().is_none_or(|floor| **key >= **floor) {
                     writes.set(key, value.as_deref());
                 }

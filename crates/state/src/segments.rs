@@ -35,9 +35,9 @@ impl Retention {
     pub(crate) fn versions(retention: Duration) -> Self {
         let retention = millis(retention);
         let segment_interval = match retention {
-            ..=60_000 => (retention / 3).max(2_000),
-            ..=300_000 => (retention / 5).max(20_000),
-            ..=3_600_000 => (retention / 12).max(60_000),
+            0..=60_000 => (retention / 3).max(2_000),
+            60_001..=300_000 => (retention / 5).max(20_000),
+            300_001..=3_600_000 => (retention / 12).max(60_000),
             _ => (retention / 24).max(300_000),
         };
         Self { retention, segment_interval }

@@ -38,6 +38,10 @@ impl Spec {
         &self.name
     }
 
+    pub(crate) fn is_persistent(&self) -> bool {
+        !matches!(self.backing, Backing::Memory | Backing::Lru(_))
+    }
+
     pub(crate) fn changelog(&self, config: ChangelogConfig) -> Option<ChangelogConfig> {
         let overrides = self.logging.clone()?;
         Some(ChangelogConfig { overrides, ..config })

@@ -80,6 +80,10 @@ impl<K: 'static, V: 'static> StoreBuilder for KeyValue<K, V> {
         self.spec.changelog(ChangelogConfig::compacted())
     }
 
+    fn is_persistent(&self) -> bool {
+        self.spec.is_persistent()
+    }
+
     fn build(&self, context: StoreContext) -> Result<Self::Store> {
         Ok(KeyValueStore::new(self.spec.open(&self.serdes, "key-value", context)?))
     }

@@ -236,6 +236,7 @@ impl Base for Rocks {
             }
             let mut options = WriteOptions::default();
             options.disable_wal(bulk);
+            options.set_memtable_insert_hint_per_batch(true);
             if bulk {
                 self.unlogged.store(true, Ordering::Release);
             }

@@ -81,6 +81,10 @@ impl<K: 'static, V: 'static> StoreBuilder for Sessions<K, V> {
         self.spec.changelog(ChangelogConfig { cleanup, overrides: Vec::new() })
     }
 
+    fn is_persistent(&self) -> bool {
+        self.spec.is_persistent()
+    }
+
     fn build(&self, context: StoreContext) -> Result<Self::Store> {
         let format = format!("session/{}", self.retention.segment_interval);
         let core = self.spec.open(&self.serdes, &format, context)?;
