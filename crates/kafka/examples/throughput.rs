@@ -27,7 +27,8 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         name: name.to_owned(),
         n_partitions: N_PARTITIONS,
         replication: None,
-        configs: Vec::new(),
+        // The records are old.
+        configs: vec![("retention.ms".to_owned(), "-1".to_owned())],
     });
     log.admin()?.create_topics(&topics, LONG)?;
     for round in 0..3 {
