@@ -179,6 +179,14 @@ impl Error {
         self.0.kind == ErrorKind::Fenced
     }
 
+    /// Gives a kind to an error of user code that has told none, as a serde's plain text.
+    pub(crate) fn or_kind(mut self, kind: ErrorKind) -> Self {
+        if self.0.kind == ErrorKind::User {
+            self.0.kind = kind;
+        }
+        self
+    }
+
     /// Marks that a handler has seen this error and decided that it stops the task.
     ///
     /// Nodes above the failing one pass it on instead of asking the handler again.

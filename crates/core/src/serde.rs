@@ -110,7 +110,9 @@ impl<'a> At<'a> {
 /// As [`Serde::deserialize`], and if null is refused.
 pub fn read<S: Serde + ?Sized>(serde: &S, bytes: Option<&[u8]>, at: &At<'_>) -> Result<S::Item> {
     match bytes {
-        Some(bytes) => serde.deserialize(bytes, at),
+        Some(bytes) => {
+            serde.deserialize(bytes, at).map_err(|e| e.or_kind(ErrorKind::Deserialization))
+        }
         None => serde.null().ok_or_else(|| refused_null(at)),
     }
 }
@@ -128,7 +130,8 @@ pub fn write<S: Serde + ?Sized>(
     if serde.is_null(item) {
         return Ok(false);
     }
-    serde.serialize(item, at, out).map(|()| true)
+    let written = serde.serialize(item, at, out);
+    written.map(|()| true).map_err(|e| e.or_kind(ErrorKind::Serialization))
 }
 
 #[cold]
