@@ -11,7 +11,7 @@ use kstreams_core::error::{Error, ErrorKind, Result};
 use kstreams_core::store::{StateStore, StoreId};
 use kstreams_core::task::TaskId;
 use kstreams_topology::Topology;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::config::{Config, UncaughtVerdict};
 use crate::global::GlobalWorker;
@@ -175,8 +175,12 @@ impl Streams {
             global.bootstrap()?;
             running.global = Some(spawn_global(&shared, global)?);
         }
-        shared.set_state(State::Rebalancing);
+        for index in 0..self.config.n_threads() {
+            shared.report(index, WorkerState::Rebalancing);
+        }
         running.shared = Some(Arc::clone(&shared));
+        // A listener may ask this application, or close it: no lock is held while it is called.
+        MutexGuard::unlocked(&mut running, || shared.set_state(State::Rebalancing));
         for index in 0..self.config.n_threads() {
             let thread = spawn(&shared, index)?;
             running.threads.insert(index, thread);
@@ -337,11 +341,11 @@ impl fmt::Debug for Streams {
 
 fn spawn(shared: &Arc<Shared>, index: usize) -> Result<Thread> {
     let control = Arc::new(Control::default());
-    shared.report(index, WorkerState::Rebalancing);
     let (own, ours) = (Arc::clone(shared), Arc::clone(&control));
     let handle = std::thread::Builder::new()
         .name(format!("{}-StreamThread-{}", shared.config.application_id, index + 1))
         .spawn(move || {
+            own.report(index, WorkerState::Rebalancing);
             start::pin(&own.config, index);
             run_thread(&own, index, &ours);
             own.report(index, WorkerState::Dead);
