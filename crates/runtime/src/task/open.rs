@@ -1,9 +1,10 @@
 //! Opening a task: its stores, its flow, its place in the log.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kstreams_core::error::Result;
+use kstreams_core::error::{Error, ErrorKind, Result};
 use kstreams_core::flow::{Flow, TaskSetup};
 use kstreams_core::record::{Offset, TopicPartition};
 use kstreams_core::sink::Outbox;
@@ -80,7 +81,7 @@ impl OpenTask {
             self.stores.iter().map(|store| Arc::clone(&store.store)).collect();
         stores.extend_from_slice(global_stores);
         let mut flow = Flow::new(&blueprint.plan, blueprint.inputs, stores, self.setup)?;
-        flow.init().map_err(|error| error.at_task(self.id))?;
+        init(&mut flow).map_err(|error| error.at_task(self.id))?;
         Ok(Task {
             id: self.id,
             flow,
@@ -100,4 +101,16 @@ impl OpenTask {
             }
         }
     }
+}
+
+/// A panic of a processor in `init` names its node, as one in `process` does.
+fn init(flow: &mut Flow) -> Result {
+    catch_unwind(AssertUnwindSafe(|| flow.init())).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let Some(text) = text.or_else(|| panic.downcast_ref::<String>().cloned()) else {
+            resume_unwind(panic)
+        };
+        let error = Error::new(ErrorKind::Panic, format!("user code panicked in init: {text}"));
+        Err(error.at_node(flow.env().node_name()))
+    })
 }
