@@ -1,6 +1,7 @@
 //! What the threads of one application share: settings, clients, states, and the stores to query.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use kstreams_core::record::{Offset, TopicPartition};
 use kstreams_core::store::StateStore;
 use kstreams_core::task::TaskId;
 use kstreams_topology::Topology;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::app::State;
 use crate::blueprint::{Blueprint, Blueprints};
@@ -47,6 +48,9 @@ struct States {
     client: State,
     workers: BTreeMap<usize, WorkerState>,
     error: Option<Error>,
+    /// Changes that the listener is still to be told, by the thread that is telling it.
+    untold: VecDeque<(State, State)>,
+    is_telling: bool,
 }
 
 struct RunningTask {
@@ -91,6 +95,8 @@ impl Shared {
                 client: State::Created,
                 workers: BTreeMap::new(),
                 error: None,
+                untold: VecDeque::new(),
+                is_telling: false,
             }),
             changed: Condvar::new(),
             tasks: Mutex::default(),
@@ -167,13 +173,28 @@ impl Shared {
         self.set_state(State::PendingError);
     }
 
-    fn change(&self, mut states: parking_lot::MutexGuard<'_, States>, next: State) {
+    /// The listener is told without a lock, by one thread at a time, so in order.
+    fn change(&self, mut states: MutexGuard<'_, States>, next: State) {
         let old = std::mem::replace(&mut states.client, next);
-        drop(states);
         self.changed.notify_all();
         if old != next {
-            log::info!("{}: state {old:?} -> {next:?}", self.config.application_id);
-            (self.config.on_state)(old, next);
+            states.untold.push_back((old, next));
+        }
+        if states.is_telling {
+            return;
+        }
+        states.is_telling = true;
+        while let Some((old, next)) = states.untold.pop_front() {
+            MutexGuard::unlocked(&mut states, || self.tell(old, next));
+        }
+        states.is_telling = false;
+    }
+
+    fn tell(&self, old: State, next: State) {
+        log::info!("{}: state {old:?} -> {next:?}", self.config.application_id);
+        let listener = AssertUnwindSafe(|| (self.config.on_state)(old, next));
+        if catch_unwind(listener).is_err() {
+            log::error!("{}: the state listener panicked", self.config.application_id);
         }
     }
 
