@@ -1,0 +1,28 @@
+//! Whole topologies on the embedded log, as a user writes them: public API only, memory stores.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+mod support;
+
+mod handlers;
+mod processors;
+mod punctuation;
+mod record_choice;
+mod sinks;
+mod stores;
+mod timestamps;
+
+mod commit;
+mod exactly_once;
+mod failures;
+mod life_cycle;
+mod sharing;
+mod state;
+
+mod global;
+mod internal_topics;
+mod start_faults;
+mod topology_faults;
+
+mod compile_fail;
+mod tidy;
