@@ -38,7 +38,7 @@ pub(crate) fn nulls_headers_and_timestamps_survive(fixture: &dyn Fixture) {
     let mut producer = producer(&log);
     let handle = producer.topic(&topic).expect("a handle");
     let cases = [
-        (None, Some(&b"value"[..]), 0, &headers),
+        (None, Some(&b"value"[..]), 1, &headers),
         (Some(&b"key"[..]), None, 1_234_567, &none),
         (Some(&b""[..]), Some(&b""[..]), 1, &headers),
         (None, None, 2, &none),

@@ -23,7 +23,7 @@ pub struct OutgoingRecord<'a> {
     pub key: Option<&'a [u8]>,
     /// The value.
     pub value: Option<&'a [u8]>,
-    /// The timestamp.
+    /// The timestamp. librdkafka takes 0 for "now", so Kafka gets 1 ms in its place.
     pub timestamp: Timestamp,
     /// The headers.
     pub headers: &'a Headers,
