@@ -137,6 +137,10 @@ impl Membership for MemoryMember {
     }
 
     fn acknowledge(&mut self, owned: &Assignment) -> Result {
+        // The next pause is news again, also if the generation between the two went unseen.
+        if let State::Inside(inside) = &mut self.state {
+            inside.told.take_if(|told| *told == Standing::Pauses);
+        }
         match &self.state {
             State::Lost => self.state = State::Outside,
             State::Outside => {}
