@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::support::*;
 use kstreams::log::memory::GroupMode;
+use kstreams::log::{Assignment, Log, MemberOptions, Membership, MembershipEvent};
 
 const MODES: [GroupMode; 2] = [GroupMode::Streams, GroupMode::Classic];
 
@@ -169,4 +170,34 @@ fn instances_with_equal_keys_of_two_topics_meet_in_one_task() {
     }
     assert_counted(&log, 2);
     assert!(one.close(SOON) && two.close(SOON));
+}
+
+fn member(log: &MemoryLog, client: &str) -> Box<dyn Membership> {
+    let options = MemberOptions {
+        application_id: "app".into(),
+        process_id: client.to_owned(),
+        client_id: client.to_owned(),
+        topology: Arc::new(observed(|_, _| Ok(()))),
+        application_server: None,
+        session_timeout: NEVER,
+        rebalance_timeout: NEVER,
+    };
+    log.membership(options).unwrap()
+}
+
+#[test]
+fn a_member_hears_of_a_second_pause_though_it_missed_the_generation_before() {
+    let log = log_of(GroupMode::Classic);
+    let (mut stays, mut passes) = (member(&log, "stays"), member(&log, "passes"));
+    let Ok(Some(MembershipEvent::Assigned(all))) = stays.poll() else {
+        panic!("the first is alone")
+    };
+    stays.acknowledge(&all).unwrap();
+    passes.poll().unwrap();
+    for _ in 0..2 {
+        assert_eq!(stays.poll().unwrap(), Some(MembershipEvent::Suspend));
+        stays.acknowledge(&Assignment::default()).unwrap();
+        passes.leave(SOON).unwrap();
+    }
+    assert_eq!(stays.poll().unwrap(), Some(MembershipEvent::Assigned(all)));
 }
