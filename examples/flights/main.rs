@@ -79,10 +79,12 @@ fn run(options: &Options, topics: &TopicNames) -> Result {
     let mut results = Results::new(&*log, topics)?;
     let is_done = wait(options, &stop, &mut results, app.as_ref().map(|(app, _)| app))?;
     let took = clock.monotonic() - began;
-    if let Some((app, dir)) = &app {
+    if let Some((app, dir)) = app {
         if !app.close(input::BOUND) {
             return Err("the application did not close in time".into());
         }
+        // Only now no store of it is open any more.
+        drop(app);
         if options.bootstrap.is_none() {
             // The log was in memory: state without its log is of no use.
             let _ = std::fs::remove_dir_all(dir);
@@ -144,6 +146,7 @@ fn start(options: &Options, topics: &TopicNames, log: &Arc<dyn Log>) -> Result<(
         .threads(options.threads)
         .guarantee(options.guarantee)
         .commit_interval(options.commit_interval)
+        .session_timeout(options.session_timeout)
         .handlers(handlers);
     let base = std::env::temp_dir().join("kstreams-flights");
     let run = format!("embedded-{}", std::process::id());

@@ -26,6 +26,7 @@ how
   --app-id NAME          the group (default: flights)
   --prefix TEXT          begin the name of every topic with this
   --commit-interval MS   default 100
+  --session-timeout MS   after which a silent process loses its tasks (default 45000)
   --until-idle SECONDS   all is done when the results have not changed for so long
 input
   --year DIR             flights.csv, planes.csv and airlines.csv of the whole year, from fetch-year
@@ -66,6 +67,7 @@ pub(crate) struct Options {
     pub(crate) app_id: String,
     pub(crate) prefix: String,
     pub(crate) commit_interval: Duration,
+    pub(crate) session_timeout: Duration,
     pub(crate) until_idle: Option<Duration>,
     pub(crate) year: Option<PathBuf>,
     pub(crate) records: usize,
@@ -87,6 +89,7 @@ impl Options {
             app_id: "flights".into(),
             prefix: String::new(),
             commit_interval: Duration::from_millis(100),
+            session_timeout: Duration::from_secs(45),
             until_idle: None,
             year: None,
             records: usize::MAX,
@@ -113,6 +116,9 @@ impl Options {
                 "--prefix" => options.prefix = value()?,
                 "--commit-interval" => {
                     options.commit_interval = Duration::from_millis(value()?.parse()?);
+                }
+                "--session-timeout" => {
+                    options.session_timeout = Duration::from_millis(value()?.parse()?);
                 }
                 "--until-idle" => {
                     options.until_idle = Some(Duration::from_secs_f64(seconds(&value()?)?));

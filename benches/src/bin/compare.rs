@@ -1,0 +1,159 @@
+//! Runs the same workload by turns on the engine and on the bare loops, beside one broker, and
+//! prints median and spread. Starts and stops that broker itself.
+//!
+//! `--records 2000000 --rounds 3 --partitions 4 --threads 1 --value-bytes 92 --keys 100000
+//! --workloads passthrough,limit-port,limit-rdkafka,count --guarantees at-least-once,exactly-once`
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::time::Duration;
+
+use kstreams::log::{KafkaLog, Log, NewTopic, OutgoingRecord, ProducerOptions, Sent};
+use kstreams::prelude::*;
+use kstreams_benches::Args;
+use kstreams_broker::Broker;
+
+const LONG: Duration = Duration::from_secs(60);
+
+fn main() -> Result {
+    env_logger::init();
+    let known = [
+        "records",
+        "rounds",
+        "partitions",
+        "threads",
+        "value-bytes",
+        "keys",
+        "workloads",
+        "guarantees",
+        "commit-ms",
+    ];
+    let args = Args::read(&known)?;
+    let rounds = args.number("rounds", 3)?;
+    let broker = Broker::start().map_err(|e| e.to_string())?;
+    let log = KafkaLog::new(broker.bootstrap());
+    preload(&log, &args)?;
+
+    let workloads = args.get("workloads", "passthrough,limit-port,limit-rdkafka,count");
+    let guarantees = args.get("guarantees", "at-least-once,exactly-once");
+    let mut figures: BTreeMap<String, Vec<BTreeMap<String, f64>>> = BTreeMap::new();
+    for round in 0..rounds {
+        let mut turns: Vec<(&str, &str)> = guarantees
+            .split(',')
+            .flat_map(|guarantee| workloads.split(',').map(move |workload| (workload, guarantee)))
+            .collect();
+        // Who goes first changes, so that a drift of the machine favours nobody.
+        if round % 2 == 1 {
+            turns.reverse();
+        }
+        for (workload, guarantee) in turns {
+            let id = format!("{workload}-{guarantee}-{round}");
+            create(&log, &[(&format!("out-{id}"), &args)])?;
+            let line = run(&broker, workload, guarantee, &id, &args)?;
+            println!("{line}");
+            let row = figures.entry(format!("{workload:<16} {guarantee}")).or_default();
+            row.push(parse(&line));
+            log.admin()?.delete_topics(&[format!("out-{id}")], LONG)?;
+        }
+    }
+    println!(
+        "\n{:<32} {:>12} {:>20} {:>10} {:>8} {:>8}",
+        "median of rounds", "records/s", "min..max", "cpu us/rec", "first s", "rss MB"
+    );
+    for (name, rows) in &figures {
+        let of = |key: &str| {
+            let mut values: Vec<f64> =
+                rows.iter().filter_map(|row| row.get(key).copied()).collect();
+            values.sort_by(f64::total_cmp);
+            values
+        };
+        let median = |key: &str| {
+            let values = of(key);
+            values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+        };
+        let rates = of("records_per_s");
+        let (min, max) = (rates.first().unwrap_or(&0.0), rates.last().unwrap_or(&0.0));
+        println!(
+            "{name:<32} {:>12.0} {:>20} {:>10.3} {:>8.3} {:>8.0}",
+            median("records_per_s"),
+            format!("{min:.0}..{max:.0}"),
+            median("cpu_us_per_record"),
+            median("first_record_after_s"),
+            median("peak_rss_mb")
+        );
+    }
+    Ok(())
+}
+
+fn create(log: &KafkaLog, topics: &[(&str, &Args)]) -> Result {
+    let mut new = Vec::new();
+    for (name, args) in topics {
+        new.push(NewTopic {
+            name: (*name).to_owned(),
+            n_partitions: args.number("partitions", 4)? as i32,
+            replication: None,
+            // The records' times are old: the broker would delete them by age.
+            configs: vec![("retention.ms".into(), "-1".into())],
+        });
+    }
+    log.admin()?.create_topics(&new, LONG)
+}
+
+fn preload(log: &KafkaLog, args: &Args) -> Result {
+    create(log, &[("input", args)])?;
+    let mut producer = log.producer(ProducerOptions {
+        client_id: "preload".into(),
+        transactional_id: None,
+        transaction_timeout: LONG,
+    })?;
+    let topic = producer.topic("input")?;
+    let (n, n_keys) = (args.number("records", 2_000_000)?, args.number("keys", 100_000)?);
+    let value = vec![b'v'; args.number("value-bytes", 92)? as usize];
+    let random = kstreams::random::Random::seeded(7);
+    for index in 0..n {
+        let key = random.below(n_keys).to_be_bytes();
+        let record = OutgoingRecord {
+            topic,
+            partition: None,
+            key: Some(&key),
+            value: Some(&value),
+            timestamp: Timestamp::from_millis(1_700_000_000_000 + index as i64),
+            headers: &Headers::default(),
+            tag: 0,
+        };
+        while producer.send(&record)? == Sent::Full {
+            producer.poll(Duration::from_millis(1));
+        }
+    }
+    producer.flush(LONG)
+}
+
+fn run(broker: &Broker, workload: &str, guarantee: &str, id: &str, args: &Args) -> Result<String> {
+    let here = std::env::current_exe()?;
+    let (program, own) = match workload.strip_prefix("limit-") {
+        Some(client) => ("limit", vec!["--client", client]),
+        None => ("engine", vec!["--workload", workload.trim_end_matches("-memory")]),
+    };
+    let mut command = Command::new(here.with_file_name(program));
+    command.args(own);
+    if program == "engine" {
+        let store = if workload.ends_with("-memory") { "memory" } else { "rocksdb" };
+        command.args(["--store", store, "--threads", args.get("threads", "1")]);
+    }
+    command
+        .args(["--bootstrap", broker.bootstrap(), "--app-id", id, "--input", "input"])
+        .args(["--output", &format!("out-{id}"), "--guarantee", guarantee])
+        .args(["--records", args.get("records", "2000000")])
+        .args(["--commit-ms", args.get("commit-ms", "100")]);
+    let output = command.output()?;
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    if !output.status.success() {
+        return Err(format!("{id}: {}", String::from_utf8_lossy(&output.stderr)).into());
+    }
+    Ok(text)
+}
+
+fn parse(line: &str) -> BTreeMap<String, f64> {
+    let pairs = line.split_whitespace().filter_map(|word| word.split_once('='));
+    pairs.filter_map(|(key, value)| Some((key.to_owned(), value.parse().ok()?))).collect()
+}

@@ -1,0 +1,13 @@
+//! Whole applications on a real Kafka, and bytes against the real Java classes.
+//!
+//! One binary: it links RocksDB and librdkafka. One broker serves it; tests that disturb their
+//! broker start their own.
+
+#![cfg(all(feature = "kafka", feature = "rocksdb"))]
+
+// The main example as several processes, with one of them killed.
+mod flights;
+// Formats: partitions, serdes, changelogs of every store.
+mod parity;
+// Start, refusals, restart of single applications.
+mod application;
