@@ -63,6 +63,8 @@
 pub use kstreams_core::{error, handler, partition, processor, punctuation, random, record};
 pub use kstreams_core::{context, serde, sink, source, store, task, time};
 pub use kstreams_core::{Error, ErrorKind, Result};
+#[cfg(feature = "dsl")]
+pub use kstreams_dsl as dsl;
 pub use kstreams_runtime::{
     Config, Guarantee, RestoreProgress, State, Streams, TaskInfo, UncaughtVerdict,
 };

@@ -1,0 +1,124 @@
+//! Aggregate the values of each key (`KGroupedStream.aggregate`), and the node of all three.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use kstreams_core::context::{Context, Init};
+use kstreams_core::error::Result;
+use kstreams_core::processor::{Data, Processor};
+use kstreams_core::record::Record;
+use kstreams_core::serde::Serde;
+
+use crate::KGroupedStream;
+use crate::builder::required;
+use crate::options::Materialized;
+use crate::serdes::SerdeOf;
+use crate::table::{Change, Flag, KTable, Keeper, StoredOrigin, Update};
+
+/// Brings a value into the aggregate of its key; `None` deletes it.
+type Step<K, V, A> = Arc<dyn Fn(&K, V, Option<A>) -> Option<A> + Send + Sync>;
+
+impl<K: Data, V: Data> KGroupedStream<K, V> {
+    /// Aggregates the values of each key, from what `initial` makes. An aggregator that returns
+    /// `None` deletes the aggregate.
+    ///
+    /// ```
+    /// use kstreams_dsl::StreamsBuilder;
+    /// # use kstreams_core::serde::{F64, I64, Nullable, Utf8};
+    /// # use kstreams_runtime::{Config, testing::TestDriver};
+    ///
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, i64>("amounts")
+    ///     .group_by_key()
+    ///     .aggregate(|| 0.0, |_, amount, total| total + amount as f64, "totals")
+    ///     .to_stream()
+    ///     .to("totals");
+    /// # let mut driver = TestDriver::new(builder.build()?, Config::new("test"))?;
+    /// # for amount in [3, 4] {
+    /// #     driver.input("amounts", Utf8, I64).pipe("k".into(), amount)?;
+    /// # }
+    /// # assert_eq!(driver.output("totals", Utf8, F64).read_values()?, [3.0, 7.0]);
+    /// # Ok::<(), kstreams_core::Error>(())
+    /// ```
+    pub fn aggregate<A: Data, R: Into<Option<A>>>(
+        &self,
+        initial: impl Fn() -> A + Send + Sync + 'static,
+        aggregator: impl Fn(&K, V, A) -> R + Send + Sync + 'static,
+        store: impl Into<Materialized<K, A>>,
+    ) -> KTable<K, A> {
+        self.aggregated(store.into(), "KSTREAM-AGGREGATE-", None, move |key, value, total| {
+            aggregator(key, value, total.unwrap_or_else(&initial)).into()
+        })
+    }
+
+    pub(super) fn aggregated<A: Data>(
+        &self,
+        store: Materialized<K, A>,
+        prefix: &str,
+        inherited: Option<&SerdeOf<A>>,
+        step: impl Fn(&K, V, Option<A>) -> Option<A> + Send + Sync + 'static,
+    ) -> KTable<K, A> {
+        let mut plan = self.plan.borrow_mut();
+        let (store_name, named) = store.store_name(&mut plan, prefix);
+        let name = plan.name_or(store.node.as_deref(), prefix);
+        let key = store.key.resolve(self.key.as_ref());
+        let value = required(&mut plan, &name, "value", &store.value, inherited);
+        let (parent, sources) = self.parent(&mut plan, &store_name, named);
+        let send_old = Flag::default();
+        let origin = StoredOrigin { store: Arc::clone(&store_name), send_old: send_old.clone() };
+        let (keys, values, kept) = (key.clone(), value.clone(), Arc::clone(&store_name));
+        let (step, input): (Step<K, V, A>, _) = (Arc::new(step), self.value.clone());
+        let node = plan.add(name, &[parent], move |to, at| {
+            let (Some(key), Some(value)) = (keys, values) else { return };
+            to.store(&store.key_value_store(&kept, key.clone(), value));
+            let stores = [kept];
+            to.processor(&at.name, &at.parents, &stores.clone(), move || Aggregate {
+                keeper: Keeper::new(Arc::clone(&stores[0]), send_old.clone()),
+                key: key.clone(),
+                value: input.clone(),
+                step: Arc::clone(&step),
+            });
+        });
+        drop(plan);
+        KTable {
+            plan: Rc::clone(&self.plan),
+            node,
+            sources,
+            key,
+            value,
+            store: named.then_some(store_name),
+            origin: Rc::new(origin),
+        }
+    }
+}
+
+/// `KStreamAggregate`, `KStreamReduce`.
+struct Aggregate<K, V, A> {
+    keeper: Keeper<K, A>,
+    key: SerdeOf<K>,
+    value: Option<SerdeOf<V>>,
+    step: Step<K, V, A>,
+}
+
+impl<K: Data, V: Data, A: Data> Processor<K, V, K, Change<A>> for Aggregate<K, V, A> {
+    fn init(&mut self, ctx: &mut Init<'_, Self, K, Change<A>>) -> Result {
+        self.keeper.open(ctx)
+    }
+
+    fn process(&mut self, ctx: &mut Context<'_, K, Change<A>>, record: Record<K, V>) -> Result {
+        let Record { key, value, timestamp, headers } = record;
+        let no_value = self.value.as_ref().is_some_and(|serde| serde.is_null(&value));
+        if no_value || self.key.is_null(&key) {
+            log::warn!("node {}: record skipped: null key or value", ctx.node_name());
+            ctx.record_dropped();
+            return Ok(());
+        }
+        let before = self.keeper.get(&key)?;
+        let timestamp = before.as_ref().map_or(timestamp, |b| timestamp.max(b.timestamp));
+        let before = before.map(|before| before.value);
+        let old = if self.keeper.sends_old() { before.clone() } else { None };
+        let new = (self.step)(&key, value, before);
+        self.keeper.set(ctx, Update { key, new, old, timestamp, headers })
+    }
+}

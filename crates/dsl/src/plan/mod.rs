@@ -1,0 +1,150 @@
+//! The plan behind a `StreamsBuilder`: operators in the order they were written, until `build`
+//! turns them into a topology.
+
+mod fault;
+mod lowering;
+mod names;
+mod repartition;
+
+use std::any::TypeId;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+pub use fault::{BuildErrors, DslFault};
+pub use names::Naming;
+
+use kstreams_core::source::OffsetReset;
+use kstreams_topology::Topics;
+
+use crate::table::Flag;
+
+pub(crate) use lowering::{Lowering, Site, StoreDef};
+pub(crate) use names::check_name;
+pub(crate) use repartition::Repartition;
+
+/// The plan, shared by the builder and all streams and tables made from it.
+pub(crate) type SharedPlan = Rc<RefCell<Plan>>;
+
+/// An operator of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct NodeId(pub(crate) usize);
+
+/// What is planned so far.
+pub(crate) struct Plan {
+    pub(crate) nodes: Vec<PlanNode>,
+    pub(crate) faults: Vec<DslFault>,
+    pub(crate) copartitions: Vec<Vec<NodeId>>,
+    pub(crate) naming: Naming,
+    /// Resources whose names were generated.
+    pub(crate) unnamed: Vec<(String, Option<Flag>)>,
+    pub(crate) reuse_source_topics: bool,
+    pub(crate) next_index: u64,
+}
+
+/// One operator; it may become several nodes of the topology.
+pub(crate) struct PlanNode {
+    /// The node its children are attached to.
+    pub(crate) name: Arc<str>,
+    pub(crate) parents: Vec<NodeId>,
+    pub(crate) kind: Kind,
+    /// A left or outer join that keeps records without a key: no repartitioning above it may drop
+    /// them (KIP-962).
+    pub(crate) keeps_null_keys: bool,
+    pub(crate) write: Option<Write>,
+}
+
+/// Writes an operator into the topology.
+pub(crate) type Write = Box<dyn FnOnce(&mut Lowering<'_>, &Site)>;
+
+pub(crate) enum Kind {
+    /// A stream read from topics; two of the same topics become one.
+    Source(StreamSource),
+    /// Whatever reads a topic under another node's name.
+    Reader {
+        source: Arc<str>,
+    },
+    Other,
+}
+
+pub(crate) struct StreamSource {
+    pub(crate) topics: Topics,
+    pub(crate) reset: Option<OffsetReset>,
+    pub(crate) types: TypeId,
+}
+
+impl Plan {
+    pub(crate) fn new() -> Self {
+        Self {
+            nodes: Vec::new(),
+            faults: Vec::new(),
+            copartitions: Vec::new(),
+            naming: Naming::Warn,
+            unnamed: Vec::new(),
+            reuse_source_topics: false,
+            next_index: 0,
+        }
+    }
+
+    /// Adds an operator that becomes nodes through `write`.
+    pub(crate) fn add(
+        &mut self,
+        name: Arc<str>,
+        parents: &[NodeId],
+        write: impl FnOnce(&mut Lowering<'_>, &Site) + 'static,
+    ) -> NodeId {
+        self.nodes.push(PlanNode {
+            name,
+            parents: parents.to_vec(),
+            kind: Kind::Other,
+            keeps_null_keys: false,
+            write: Some(Box::new(write)),
+        });
+        NodeId(self.nodes.len() - 1)
+    }
+
+    pub(crate) fn node(&mut self, id: NodeId) -> &mut PlanNode {
+        &mut self.nodes[id.0]
+    }
+
+    /// The name of the topology's node that reads topics for this operator.
+    pub(crate) fn source_name(&self, id: NodeId) -> Arc<str> {
+        match &self.nodes[id.0].kind {
+            Kind::Reader { source } => Arc::clone(source),
+            Kind::Source(_) | Kind::Other => Arc::clone(&self.nodes[id.0].name),
+        }
+    }
+
+    pub(crate) fn name(&self, id: NodeId) -> Arc<str> {
+        Arc::clone(&self.nodes[id.0].name)
+    }
+
+    /// Gives an operator the name that its user wants.
+    pub(crate) fn rename(&mut self, id: NodeId, name: &str) {
+        self.check_name(name);
+        self.node(id).name = name.into();
+    }
+
+    pub(crate) fn check_name(&mut self, name: &str) {
+        if let Some(why) = check_name(name) {
+            self.faults.push(DslFault::IllegalName { name: name.to_owned(), why });
+        }
+    }
+
+    /// Notes that two streams or tables are joined: their sources belong together.
+    pub(crate) fn copartition(&mut self, sources: Vec<NodeId>) {
+        self.copartitions.push(sources);
+    }
+
+    pub(crate) fn fault(&mut self, fault: DslFault) {
+        self.faults.push(fault);
+    }
+}
+
+/// The sources two streams have together.
+pub(crate) fn union(left: &[NodeId], right: &[NodeId]) -> Rc<[NodeId]> {
+    let mut all = [left, right].concat();
+    all.sort_unstable();
+    all.dedup();
+    all.into()
+}

@@ -1,0 +1,143 @@
+//! Stores of tables and aggregates, behind one type.
+//!
+//! A processor asks its context for a store by type. What reads a table does not know the types
+//! the table was made from, so their stores share this one, and open up by downcast.
+
+use std::any::{Any, type_name};
+use std::fmt;
+use std::sync::Arc;
+
+use kstreams_core::context::Init;
+use kstreams_core::error::{Error, ErrorKind, Result};
+use kstreams_core::record::{Offset, RawRecord};
+use kstreams_core::store::{ChangelogConfig, StateStore, StoreBuilder, StoreContext, StoreId};
+
+/// The store of a table or an aggregate; [`typed`](Self::typed) opens it.
+///
+/// ```
+/// use kstreams_core::serde::Utf8;
+/// use kstreams_dsl::StreamsBuilder;
+/// use kstreams_runtime::Config;
+/// use kstreams_runtime::testing::TestDriver;
+/// use kstreams_state::TimestampedKeyValueStore;
+///
+/// let builder = StreamsBuilder::new();
+/// let users = builder.table::<String, String>("users", "users");
+/// let id = users.store_id().expect("it is materialized");
+///
+/// let mut driver = TestDriver::new(builder.build()?, Config::new("test"))?;
+/// driver.input("users", Utf8, Utf8).pipe("u1".into(), "Ann".into())?;
+/// let store = driver.store(&id)?.typed::<TimestampedKeyValueStore<String, String>>()?;
+/// assert_eq!(store.get(&"u1".to_owned())?.map(|user| user.value), Some("Ann".to_owned()));
+/// # Ok::<(), kstreams_core::Error>(())
+/// ```
+pub struct DslStore(Arc<dyn StateStore>);
+
+impl DslStore {
+    /// The typed store.
+    ///
+    /// # Errors
+    /// If it is of another type.
+    pub fn typed<S: StateStore>(&self) -> Result<Arc<S>> {
+        let store: Arc<dyn Any + Send + Sync> = Arc::clone(&self.0) as _;
+        store.downcast().map_err(|_| {
+            let text = format!("store {} is not a {}", self.0.name(), type_name::<S>());
+            Error::new(ErrorKind::Store, text)
+        })
+    }
+}
+
+impl fmt::Debug for DslStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DslStore({})", self.0.name())
+    }
+}
+
+impl StateStore for DslStore {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn is_persistent(&self) -> bool {
+        self.0.is_persistent()
+    }
+
+    fn committed_offset(&self) -> Result<Option<Offset>> {
+        self.0.committed_offset()
+    }
+
+    fn restore(&self, records: &mut dyn Iterator<Item = RawRecord<'_>>, through: Offset) -> Result {
+        self.0.restore(records, through)
+    }
+
+    fn commit(&self, changelog_offset: Option<Offset>) -> Result {
+        self.0.commit(changelog_offset)
+    }
+
+    fn rollback(&self) -> bool {
+        self.0.rollback()
+    }
+
+    fn uncommitted_bytes(&self) -> usize {
+        self.0.uncommitted_bytes()
+    }
+
+    fn close(&self) -> Result {
+        self.0.close()
+    }
+
+    fn wipe(&self) -> Result {
+        self.0.wipe()
+    }
+
+    fn reader(&self) -> Option<Arc<dyn StateStore>> {
+        let reader = self.0.reader()?;
+        Some(Arc::new(Self(reader)))
+    }
+}
+
+/// Makes what a builder makes, as a [`DslStore`].
+pub(crate) struct Erased<B>(pub(crate) B);
+
+impl<B: StoreBuilder> StoreBuilder for Erased<B> {
+    type Store = DslStore;
+
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn changelog(&self) -> Option<ChangelogConfig> {
+        self.0.changelog()
+    }
+
+    fn is_persistent(&self) -> bool {
+        self.0.is_persistent()
+    }
+
+    fn build(&self, context: StoreContext) -> Result<DslStore> {
+        Ok(DslStore(Arc::new(self.0.build(context)?)))
+    }
+}
+
+/// Where a processor finds stores, whatever its own types are.
+pub(crate) trait Stores {
+    fn any(&self, name: &Arc<str>) -> Result<Arc<DslStore>>;
+}
+
+impl<P, K, V> Stores for Init<'_, P, K, V> {
+    fn any(&self, name: &Arc<str>) -> Result<Arc<DslStore>> {
+        self.store(&StoreId::new(Arc::clone(name)))
+    }
+}
+
+impl dyn Stores + '_ {
+    /// The store of that name and type.
+    pub(crate) fn typed<S: StateStore>(&self, name: &Arc<str>) -> Result<Arc<S>> {
+        self.any(name)?.typed()
+    }
+}
+
+/// The store of that name and type, for a processor in `init`.
+pub(crate) fn open<S: StateStore>(stores: &dyn Stores, name: &Arc<str>) -> Result<Arc<S>> {
+    stores.typed(name)
+}

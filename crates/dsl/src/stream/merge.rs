@@ -1,0 +1,43 @@
+//! Make one stream of two (`KStream.merge`).
+
+use kstreams_core::context::Context;
+use kstreams_core::processor::Data;
+use kstreams_core::record::Record;
+
+use crate::KStream;
+use crate::builder::check_same;
+use crate::plan::union;
+
+impl<K: Data, V: Data> KStream<K, V> {
+    /// The records of both streams; nothing is said about the order between the two.
+    ///
+    /// ```
+    /// use kstreams_dsl::StreamsBuilder;
+    /// # use kstreams_core::serde::{I64, Utf8};
+    /// # use kstreams_runtime::{Config, testing::TestDriver};
+    ///
+    /// let builder = StreamsBuilder::new();
+    /// let east = builder.stream::<String, i64>("east");
+    /// let west = builder.stream::<String, i64>("west");
+    /// east.merge(&west).to("all");
+    /// # let mut driver = TestDriver::new(builder.build()?, Config::new("test"))?;
+    /// # driver.input("east", Utf8, I64).pipe("k".into(), 1)?;
+    /// # driver.input("west", Utf8, I64).pipe("k".into(), 2)?;
+    /// # assert_eq!(driver.output("all", Utf8, I64).read_values()?, [1, 2]);
+    /// # Ok::<(), kstreams_core::Error>(())
+    /// ```
+    pub fn merge(&self, other: &Self) -> Self {
+        check_same(&self.plan, &other.plan, self.node);
+        let mut plan = self.plan.borrow_mut();
+        let name = plan.new_name("KSTREAM-MERGE-");
+        let node = plan.add(name, &[self.node, other.node], move |to, at| {
+            to.processor(&at.name, &at.parents, &[], || {
+                |ctx: &mut Context<'_, K, V>, record: Record<K, V>| ctx.forward(record)
+            });
+        });
+        drop(plan);
+        let sources = union(&self.sources, &other.sources);
+        let rekeyed = self.rekeyed || other.rekeyed;
+        Self::new(&self.plan, node, sources, rekeyed, None, None)
+    }
+}

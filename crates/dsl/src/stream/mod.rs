@@ -1,0 +1,122 @@
+//! Streams of records, and one file for each of their operators.
+
+mod filter;
+mod flat_map;
+mod for_each;
+mod global_join;
+mod group;
+mod map;
+mod merge;
+mod print;
+mod process;
+mod repartition;
+mod select_key;
+mod split;
+mod table_join;
+mod to;
+mod to_table;
+
+use std::fmt;
+use std::rc::Rc;
+
+use kstreams_core::processor::{Data, Processor};
+
+use crate::plan::{NodeId, SharedPlan};
+use crate::serdes::SerdeOf;
+
+pub use print::Printed;
+pub use split::{Branches, Split};
+
+/// A stream of records `K, V` (`KStream`).
+///
+/// Operators take it by reference: a stream may be used several times, and each use sees every
+/// record. `Option<V>` as value type carries tombstones, `Option<K>` as key type null keys.
+///
+/// Every operator has a name, by its position or by [`named`](Self::named).
+///
+/// # Differs from Kafka Streams
+/// Java merges all kinds of joins under the name `join`; here `join_table` and `join_global` say
+/// what a stream is joined with. Joiners get the key, too.
+pub struct KStream<K, V> {
+    pub(crate) plan: SharedPlan,
+    pub(crate) node: NodeId,
+    /// What the records came from since they were last repartitioned.
+    pub(crate) sources: Rc<[NodeId]>,
+    /// True if the key may have changed since then.
+    pub(crate) rekeyed: bool,
+    pub(crate) key: Option<SerdeOf<K>>,
+    pub(crate) value: Option<SerdeOf<V>>,
+}
+
+impl<K, V> KStream<K, V> {
+    pub(crate) fn new(
+        plan: &SharedPlan,
+        node: NodeId,
+        sources: Rc<[NodeId]>,
+        rekeyed: bool,
+        key: Option<SerdeOf<K>>,
+        value: Option<SerdeOf<V>>,
+    ) -> Self {
+        Self { plan: Rc::clone(plan), node, sources, rekeyed, key, value }
+    }
+
+    /// Names the operator that made this stream.
+    ///
+    /// ```
+    /// use kstreams_dsl::StreamsBuilder;
+    ///
+    /// let builder = StreamsBuilder::new();
+    /// let lines = builder.stream::<String, String>("lines").named("lines");
+    /// lines.map_values(|line| line.trim().to_owned()).named("trim").to("trimmed");
+    /// assert!(builder.build()?.describe().contains("Processor: trim (stores: [])"));
+    /// # Ok::<(), kstreams_dsl::BuildErrors>(())
+    /// ```
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        self.plan.borrow_mut().rename(self.node, name);
+        self
+    }
+}
+
+impl<K: Data, V: Data> KStream<K, V> {
+    /// Adds a node without state; `supplier` makes its code for each task.
+    pub(crate) fn node<P, K2: Data, V2: Data>(
+        &self,
+        prefix: &str,
+        supplier: impl Fn() -> P + Send + Sync + 'static,
+    ) -> NodeId
+    where
+        P: Processor<K, V, K2, V2>,
+    {
+        let mut plan = self.plan.borrow_mut();
+        let name = plan.new_name(prefix);
+        plan.add(name, &[self.node], move |to, at| {
+            to.processor(&at.name, &at.parents, &[], supplier);
+        })
+    }
+
+    /// The stream behind such a node.
+    pub(crate) fn behind<K2, V2>(
+        &self,
+        node: NodeId,
+        rekeyed: bool,
+        key: Option<SerdeOf<K2>>,
+        value: Option<SerdeOf<V2>>,
+    ) -> KStream<K2, V2> {
+        let rekeyed = self.rekeyed || rekeyed;
+        KStream::new(&self.plan, node, Rc::clone(&self.sources), rekeyed, key, value)
+    }
+}
+
+impl<K, V> Clone for KStream<K, V> {
+    fn clone(&self) -> Self {
+        let (key, value) = (self.key.clone(), self.value.clone());
+        Self::new(&self.plan, self.node, Rc::clone(&self.sources), self.rekeyed, key, value)
+    }
+}
+
+impl<K, V> fmt::Debug for KStream<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KStream({})", self.plan.borrow().name(self.node))
+    }
+}

@@ -1,0 +1,25 @@
+//! Streams and tables on the test driver: results, names and bytes.
+
+mod bad_input;
+mod names;
+mod tables;
+
+use kstreams_core::Result;
+use kstreams_core::serde::Utf8;
+use kstreams_dsl::StreamsBuilder;
+use kstreams_runtime::Config;
+use kstreams_runtime::testing::TestDriver;
+
+/// Runs what was built.
+pub(crate) fn drive(builder: StreamsBuilder) -> Result<TestDriver> {
+    TestDriver::new(builder.build()?, Config::new("app"))
+}
+
+/// Pipes texts: topic, key, value, time.
+pub(crate) fn pipe(driver: &mut TestDriver, records: &[(&str, &str, &str, i64)]) -> Result {
+    for (topic, key, value, time) in records {
+        let mut input = driver.input(topic, Utf8, Utf8);
+        input.pipe_at((*key).to_owned(), (*value).to_owned(), *time)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! Positional names, against what Kafka Streams 4.3.1 describes.
+
+use kstreams_dsl::{Grouped, Naming, StreamsBuilder};
+
+/// The word count that Java's documentation shows, as 4.3.1 describes it.
+#[test]
+fn word_count_has_the_names_of_java() {
+    let builder = StreamsBuilder::new();
+    builder.naming(Naming::Positional);
+    builder
+        .stream::<String, String>("lines")
+        .flat_map_values(|line| line.split(' ').map(str::to_owned).collect::<Vec<_>>())
+        .group_by(|_, word| word.clone())
+        .count(())
+        .to_stream()
+        .to("counts");
+    let expected = "\
+Topologies:
+   Sub-topology: 0
+    Source: KSTREAM-SOURCE-0000000000 (topics: [lines])
+      --> KSTREAM-FLATMAPVALUES-0000000001
+    Processor: KSTREAM-FLATMAPVALUES-0000000001 (stores: [])
+      --> KSTREAM-KEY-SELECT-0000000002
+      <-- KSTREAM-SOURCE-0000000000
+    Processor: KSTREAM-KEY-SELECT-0000000002 (stores: [])
+      --> KSTREAM-FILTER-0000000006
+      <-- KSTREAM-FLATMAPVALUES-0000000001
+    Processor: KSTREAM-FILTER-0000000006 (stores: [])
+      --> KSTREAM-SINK-0000000005
+      <-- KSTREAM-KEY-SELECT-0000000002
+    Sink: KSTREAM-SINK-0000000005 (topic: KSTREAM-AGGREGATE-STATE-STORE-0000000003-repartition)
+      <-- KSTREAM-FILTER-0000000006
+
+  Sub-topology: 1
+    Source: KSTREAM-SOURCE-0000000007 (topics: [KSTREAM-AGGREGATE-STATE-STORE-0000000003-repartition])
+      --> KSTREAM-AGGREGATE-0000000004
+    Processor: KSTREAM-AGGREGATE-0000000004 (stores: [KSTREAM-AGGREGATE-STATE-STORE-0000000003])
+      --> KTABLE-TOSTREAM-0000000008
+      <-- KSTREAM-SOURCE-0000000007
+    Processor: KTABLE-TOSTREAM-0000000008 (stores: [])
+      --> KSTREAM-SINK-0000000009
+      <-- KTABLE-TOSTREAM-0000000008
+    Sink: KSTREAM-SINK-0000000009 (topic: counts)
+      <-- KTABLE-TOSTREAM-0000000008
+
+";
+    let expected = expected.replace(
+        "      --> KSTREAM-SINK-0000000009\n      <-- KTABLE-TOSTREAM-0000000008",
+        "      --> KSTREAM-SINK-0000000009\n      <-- KSTREAM-AGGREGATE-0000000004",
+    );
+    assert_eq!(builder.build().unwrap().describe(), expected);
+}
+
+/// The head of the golden topology: table, stream-table left join, a changed key.
+#[test]
+fn a_stream_table_join_has_the_names_of_java() {
+    let builder = StreamsBuilder::new();
+    let table = builder.table::<String, String>("tab", "tstore");
+    builder
+        .stream::<String, String>("in")
+        .left_join_table(&table, |_, v, t| format!("{v}{t:?}"))
+        .select_key(|_, v| v.clone())
+        .to("out");
+    let text = builder.build().unwrap().describe();
+    for line in [
+        "Source: KSTREAM-SOURCE-0000000002 (topics: [in])",
+        "Source: KSTREAM-SOURCE-0000000000 (topics: [tab])",
+        "Processor: KTABLE-SOURCE-0000000001 (stores: [tstore])",
+        "Processor: KSTREAM-LEFTJOIN-0000000003 (stores: [tstore])",
+        "Processor: KSTREAM-KEY-SELECT-0000000004 (stores: [])",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+}
+
+#[test]
+fn a_named_grouping_is_repartitioned_once() {
+    let builder = StreamsBuilder::new();
+    let words = builder
+        .stream::<String, String>("in")
+        .group_by_with(|_, word| word.clone(), Grouped::named("by-word"));
+    words.count("counts");
+    words.reduce(|a, b| a.max(b), "largest");
+    let topology = builder.build().unwrap();
+    assert_eq!(topology.describe().matches("Sink: by-word-repartition-sink").count(), 1);
+    assert_eq!(topology.subtopologies().len(), 2);
+}
+
+#[test]
+fn only_a_changed_key_is_repartitioned() {
+    let builder = StreamsBuilder::new();
+    let lines = builder.stream::<String, String>("in");
+    lines.map_values(|line| line.len() as i64).group_by_key().count("lengths");
+    let topology = builder.build().unwrap();
+    assert!(!topology.describe().contains("repartition"), "{}", topology.describe());
+}
+
+#[test]
+fn streams_of_the_same_topic_read_it_once() {
+    let builder = StreamsBuilder::new();
+    builder.stream::<String, String>("in").to("a");
+    builder.stream::<String, String>("in").to("b");
+    builder.stream::<String, i64>("other");
+    builder.stream::<i64, String>("other");
+    builder.stream::<String, String>(["in", "more"]);
+    let errors = builder.build().unwrap_err();
+    assert_eq!(errors.faults().len(), 2, "{errors}");
+    assert!(errors.to_string().contains("as different types"), "{errors}");
+    assert!(errors.to_string().contains("not the same set of topics"), "{errors}");
+}
