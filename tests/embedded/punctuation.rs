@@ -204,3 +204,30 @@ fn by_default_an_error_of_a_punctuator_stops_the_task() {
     assert_eq!((error.kind(), error.message()), (ErrorKind::User, "no"));
     assert_eq!((error.node(), error.task()), (Some("work"), Some(task(0, 0))));
 }
+
+#[test]
+fn a_leap_of_a_year_fires_what_was_scheduled_in_process() {
+    struct Alarm;
+    impl Processor<String, String, String, String> for Alarm {
+        fn process(
+            &mut self,
+            ctx: &mut Context<'_, String, String>,
+            record: Record<String, String>,
+        ) -> Result {
+            let key = record.key;
+            let ring = move |_: &mut Self, ctx: &mut Context<'_, String, String>, now: Timestamp| {
+                ctx.forward(Record::new(key.clone(), "ring".to_owned(), now))
+            };
+            ctx.schedule(Every::wall_clock(std::time::Duration::from_secs(5)), ring).map(drop)
+        }
+    }
+    let mut topology = Topology::builder();
+    let source = topology.source("source", "in", (Utf8, Utf8));
+    let alarm = topology.processor("alarm", &[source], || Alarm);
+    topology.sink("sink", &[alarm], "out", (Utf8, Utf8));
+    let mut driver = TestDriver::new(topology.build().unwrap(), Config::new("leap")).unwrap();
+    driver.input("in", Utf8, Utf8).pipe("k".into(), "v".into()).unwrap();
+    driver.advance_time(std::time::Duration::from_secs(365 * 86_400)).unwrap();
+    let rung = driver.output("out", Utf8, Utf8).read_pairs().unwrap();
+    assert_eq!(rung, [("k".to_owned(), "ring".to_owned())]);
+}

@@ -22,6 +22,8 @@ use crate::worker::{Turn, Worker};
 
 /// After so many turns with nothing to do, there is nothing to do.
 const IDLE_TURNS: usize = 4;
+/// Longer than any test moves its clock: a hundred years.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 /// A topology that feeds itself without end is stopped here.
 const MAX_TURNS: usize = 1_000_000;
 
@@ -105,7 +107,14 @@ impl TestDriverBuilder {
         for topic in topics.iter().chain(self.partitions.keys()) {
             log.create_topic(topic, self.partitions.get(topic).copied().unwrap_or(1))?;
         }
-        let config = self.config.clock(clock.clone()).random(Random::seeded(0));
+        // A test moves the clock in leaps: nobody is to be taken for dead in between.
+        let config = self
+            .config
+            .clock(clock.clone())
+            .random(Random::seeded(0))
+            .session_timeout(FOREVER)
+            .rebalance_timeout(FOREVER)
+            .transaction_timeout(FOREVER);
         config.check()?;
         let shared =
             Arc::new(start::prepare(config, Arc::new(self.topology), Arc::new(log.clone()))?);
