@@ -7,6 +7,8 @@ use kstreams_core::error::{Error, Result};
 use kstreams_core::record::TopicPartition;
 
 use crate::config::Guarantee;
+use crate::planted::Bug;
+use crate::probe::CrashPoint;
 use crate::task::Task;
 use crate::transport::CommittedOffset;
 use crate::worker::Worker;
@@ -30,20 +32,43 @@ impl Worker {
     /// `Timeout` and `Unavailable`: nothing is lost; with exactly-once the outcome is unknown and
     /// the producer has to be replaced. `Fenced`: the tasks have other owners.
     pub(crate) fn commit(&mut self) -> Result {
-        for task in self.tasks.values_mut() {
-            task.flush(&mut self.outlet)?;
+        if self.is_outlet_spent {
+            return Ok(());
         }
+        self.shared.pass(CrashPoint::CommitBegins);
+        for task in self.tasks.values_mut() {
+            if !self.shared.has(Bug::NoFlush) {
+                task.flush(&mut self.outlet)?;
+            }
+        }
+        self.shared.pass(CrashPoint::TasksFlushed);
         self.last_commit = self.shared.config.clock.monotonic();
         let mut offsets = Vec::new();
         for task in self.tasks.values() {
-            task.offsets(&mut offsets);
+            task.offsets(&mut offsets, self.shared.has(Bug::CommitFetched));
+        }
+        if self.shared.has(Bug::ForgetStreamTime) {
+            offsets.iter_mut().for_each(|(_, offset)| offset.metadata.clear());
         }
         let dirty = self.tasks.values().any(Task::is_dirty);
         if !dirty && offsets.is_empty() && !self.outlet.is_in_transaction() {
             return Ok(());
         }
         let timeout = self.shared.config.request_timeout;
+        if self.shared.has(Bug::CommitBeforeFlush)
+            && self.shared.config.guarantee == Guarantee::AtLeastOnce
+            && !offsets.is_empty()
+        {
+            self.membership.commit(&offsets, timeout)?;
+            self.shared.pass(CrashPoint::LogCommitted);
+        }
         self.outlet.flush(timeout)?;
+        self.shared.pass(CrashPoint::Produced);
+        if self.shared.has(Bug::StoresBeforeLog) {
+            for task in self.tasks.values_mut() {
+                task.commit_stores(&self.outlet)?;
+            }
+        }
         match self.shared.config.guarantee {
             Guarantee::AtLeastOnce => {
                 if !offsets.is_empty() {
@@ -52,8 +77,15 @@ impl Worker {
             }
             Guarantee::ExactlyOnce => {
                 let group = self.membership.group_metadata()?;
+                if self.shared.has(Bug::SkipOffsets) {
+                    offsets.clear();
+                }
                 self.outlet.commit_transaction(&offsets, &group, timeout)?;
             }
+        }
+        if let Some(probe) = &self.shared.config.probe {
+            probe.committed(&offsets);
+            probe.pass(CrashPoint::LogCommitted);
         }
         let mut first_error: Option<Error> = None;
         for task in self.tasks.values_mut() {
@@ -64,6 +96,7 @@ impl Worker {
             self.shared.update(task.info());
         }
         self.purge_if_due(&offsets);
+        self.shared.pass(CrashPoint::CommitEnds);
         first_error.map_or(Ok(()), Err)
     }
 

@@ -12,6 +12,7 @@ use kstreams_core::source::OffsetReset;
 use kstreams_core::time::{Clock, SystemClock};
 
 use crate::app::State;
+use crate::probe::Probe;
 
 /// What a crash may repeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +110,10 @@ pub struct Config {
     pub(crate) on_restore: Arc<OnRestore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<Random>,
+    /// Watches the workers in simulation.
+    pub(crate) probe: Option<Arc<dyn Probe>>,
+    #[cfg(feature = "planted-bugs")]
+    pub(crate) planted: Option<crate::planted::Bug>,
 }
 
 macro_rules! setters {
@@ -153,6 +158,9 @@ impl Config {
             on_restore: Arc::new(|_| {}),
             clock: Arc::new(SystemClock::new()),
             random: Arc::new(Random::from_os()),
+            probe: None,
+            #[cfg(feature = "planted-bugs")]
+            planted: None,
         }
     }
 
@@ -281,6 +289,14 @@ impl Config {
     #[must_use]
     pub fn random(mut self, random: Random) -> Self {
         self.random = Arc::new(random);
+        self
+    }
+
+    /// Puts a mistake into the engine, which a simulation has to find.
+    #[cfg(feature = "planted-bugs")]
+    #[must_use]
+    pub fn planted(mut self, bug: Option<crate::planted::Bug>) -> Self {
+        self.planted = bug;
         self
     }
 

@@ -12,14 +12,17 @@ use kstreams_core::task::TaskId;
 use parking_lot::Mutex;
 
 /// `<state.dir>/<application id>`, locked for this process.
-#[derive(Debug)]
 pub(crate) struct StateDirectory {
     root: PathBuf,
     process_id: String,
     open: Mutex<BTreeSet<TaskId>>,
     /// Held for as long as the application lives; `None` if nothing is kept on disk.
     _lock: Option<File>,
+    /// Deletes the state of a task that is kept elsewhere, as on a simulated disk.
+    wipe_elsewhere: Option<Box<WipeTask>>,
 }
+
+type WipeTask = dyn Fn(TaskId) + Send + Sync;
 
 impl StateDirectory {
     /// Creates and locks the directory. A process that finds it locked is refused, with the id of
@@ -60,7 +63,13 @@ impl StateDirectory {
         };
         write_owner(&mut lock).map_err(|e| refused(&lock_path, "cannot be written", e))?;
         let process_id = process_id(&root, random)?;
-        Ok(Self { root, process_id, open: Mutex::default(), _lock: Some(lock) })
+        Ok(Self {
+            root,
+            process_id,
+            open: Mutex::default(),
+            _lock: Some(lock),
+            wipe_elsewhere: None,
+        })
     }
 
     /// For applications that keep nothing on disk.
@@ -70,6 +79,21 @@ impl StateDirectory {
             process_id: random.uuid(),
             open: Mutex::default(),
             _lock: None,
+            wipe_elsewhere: None,
+        }
+    }
+
+    /// For a process whose stores are kept elsewhere: nothing on this machine's disk is touched.
+    pub(crate) fn elsewhere(
+        process_id: String,
+        wipe_task: impl Fn(TaskId) + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            root: PathBuf::from("/nowhere"),
+            process_id,
+            open: Mutex::default(),
+            _lock: None,
+            wipe_elsewhere: Some(Box::new(wipe_task)),
         }
     }
 
@@ -87,6 +111,27 @@ impl StateDirectory {
         self.root.join(task.to_string())
     }
 
+    /// Deletes a task's directory, whose stores are closed.
+    pub(crate) fn wipe(&self, task: TaskId) -> Result {
+        if let Some(wipe) = &self.wipe_elsewhere {
+            wipe(task);
+            return Ok(());
+        }
+        let dir = self.task_dir(task);
+        log::warn!("task {task}: local state in {} is wiped and restored", dir.display());
+        match fs::remove_dir_all(&dir) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(refused(&dir, "cannot be wiped", e).at_task(task))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// True if no task is open.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.open.lock().is_empty()
+    }
+
     pub(crate) fn global_dir(&self) -> PathBuf {
         self.root.join("global")
     }
@@ -96,6 +141,15 @@ impl StateDirectory {
     pub(crate) fn claim(self: &Arc<Self>, task: TaskId) -> Option<TaskClaim> {
         let taken = self.open.lock().insert(task);
         taken.then(|| TaskClaim { directory: Arc::clone(self), task })
+    }
+}
+
+impl std::fmt::Debug for StateDirectory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StateDirectory")
+            .field("root", &self.root)
+            .field("process_id", &self.process_id)
+            .finish_non_exhaustive()
     }
 }
 

@@ -19,6 +19,9 @@ mod commit;
 mod global;
 mod opening;
 mod outlet;
+mod pause;
+mod planted;
+mod probe;
 mod task;
 mod worker;
 
@@ -28,4 +31,6 @@ pub mod testing;
 
 pub use app::{State, Streams};
 pub use config::{Config, Guarantee, RestoreProgress, UncaughtVerdict};
+#[cfg(feature = "planted-bugs")]
+pub use planted::Bug;
 pub use shared::TaskInfo;

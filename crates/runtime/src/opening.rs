@@ -14,6 +14,7 @@ use kstreams_core::time::Timestamp;
 use crate::blueprint::{Blueprint, changelog_of};
 use crate::config::Guarantee;
 use crate::directory::TaskClaim;
+use crate::probe::{CrashPoint, unless_crash};
 use crate::shared::Shared;
 use crate::task::{LogRange, OpenTask, Restoring, TaskStore, decode_metadata};
 use crate::transport::{CommittedOffset, Isolation, OffsetSpec};
@@ -32,7 +33,9 @@ impl Worker {
         for claim in claims {
             opened.push(open(&self.shared, claim)?);
         }
+        self.shared.pass(CrashPoint::StoresOpened);
         let positions = self.positions(&opened)?;
+        self.shared.pass(CrashPoint::PositionsRead);
         let ranges = self.changelog_ranges(&opened, &positions)?;
         for (((task, _), positions), ranges) in opened.into_iter().zip(positions).zip(ranges) {
             let id = task.id;
@@ -154,6 +157,7 @@ impl Worker {
 
     /// The stores are up to date: places the task at its inputs.
     pub(crate) fn run_task(&mut self, restored: Restoring) -> Result {
+        self.shared.pass(CrashPoint::Restored);
         let Restoring { open, positions, .. } = restored;
         let id = open.id;
         let blueprint = self.shared.blueprint(id)?;
@@ -170,7 +174,10 @@ impl Worker {
         let run = || open.run(blueprint, &global_stores, placed, max_idle);
         let task = match catch_unwind(AssertUnwindSafe(run)) {
             Ok(task) => task,
-            Err(_) => Err(Error::new(ErrorKind::Panic, "user code panicked in init").at_task(id)),
+            Err(panic) => {
+                unless_crash(panic);
+                Err(Error::new(ErrorKind::Panic, "user code panicked in init").at_task(id))
+            }
         };
         let task = match task {
             Ok(task) => task,
@@ -182,6 +189,7 @@ impl Worker {
         log::info!("task {id}: running");
         self.shared.publish(task.info(), task.flow().stores());
         self.tasks.insert(id, task);
+        self.shared.pass(CrashPoint::TaskRuns);
         Ok(())
     }
 

@@ -11,7 +11,8 @@ use kstreams_core::record::{Offset, TopicPartition};
 use kstreams_core::sink::{OutRecord, Outbox};
 use kstreams_core::task::TaskId;
 
-use crate::config::Guarantee;
+use crate::config::{Config, Guarantee};
+use crate::probe::{CrashPoint, Probe};
 use crate::transport::{
     CommittedOffset, FailedDelivery, GroupMetadata, OutgoingRecord, Producer, Sent, TopicHandle,
 };
@@ -28,6 +29,7 @@ pub(crate) struct Outlet {
     full_timeout: Duration,
     /// Records given up by the production handler.
     pub(crate) n_dropped: u64,
+    probe: Option<Arc<dyn Probe>>,
 }
 
 /// The producer's numbers of the topics of one outbox.
@@ -35,13 +37,24 @@ pub(crate) struct Outlet {
 pub(crate) struct Topics(Vec<TopicHandle>);
 
 impl Outlet {
-    pub(crate) fn new(
-        producer: Box<dyn Producer>,
-        guarantee: Guarantee,
-        handlers: Arc<Handlers>,
-        full_timeout: Duration,
-    ) -> Self {
-        Self { producer, guarantee, in_transaction: false, handlers, full_timeout, n_dropped: 0 }
+    /// What goes out through `producer`, by the settings of the application.
+    pub(crate) fn new(producer: Box<dyn Producer>, config: &Config) -> Self {
+        Self {
+            producer,
+            guarantee: config.guarantee,
+            in_transaction: false,
+            handlers: Arc::clone(&config.handlers),
+            full_timeout: config.task_timeout,
+            n_dropped: 0,
+            probe: config.probe.clone(),
+        }
+    }
+
+    /// As [`Shared::pass`](crate::shared::Shared::pass).
+    pub(crate) fn pass(&self, point: CrashPoint) {
+        if let Some(probe) = &self.probe {
+            probe.pass(point);
+        }
     }
 
     /// Hands every waiting record to the producer and empties the outbox.
@@ -242,6 +255,7 @@ impl Outlet {
         self.ensure_transaction()?;
         if !offsets.is_empty() {
             self.producer.send_offsets(offsets, group, timeout)?;
+            self.pass(CrashPoint::OffsetsSent);
         }
         self.producer.commit_transaction(timeout)?;
         self.in_transaction = false;
@@ -254,7 +268,9 @@ impl Outlet {
     /// As [`Producer::abort_transaction`].
     pub(crate) fn abort(&mut self, timeout: Duration) -> Result {
         if std::mem::take(&mut self.in_transaction) {
+            self.pass(CrashPoint::BeforeAbort);
             self.producer.abort_transaction(timeout)?;
+            self.pass(CrashPoint::AfterAbort);
         }
         Ok(())
     }

@@ -18,6 +18,8 @@ use crate::app::State;
 use crate::blueprint::{Blueprint, Blueprints};
 use crate::config::Config;
 use crate::directory::StateDirectory;
+use crate::planted::{Bug, is_planted};
+use crate::probe::CrashPoint;
 use crate::topics::TopicCounts;
 use crate::transport::{Admin, Log};
 
@@ -110,6 +112,18 @@ impl Shared {
 
     pub(crate) fn blueprint(&self, task: TaskId) -> Result<Blueprint> {
         Blueprint::of(&self.topology, &self.prints, task)
+    }
+
+    /// A worker passes a point at which simulation may end it.
+    pub(crate) fn pass(&self, point: CrashPoint) {
+        if let Some(probe) = &self.config.probe {
+            probe.pass(point);
+        }
+    }
+
+    /// True if this mistake was put into the engine.
+    pub(crate) fn has(&self, bug: Bug) -> bool {
+        is_planted(&self.config, bug)
     }
 
     pub(crate) fn is_paused(&self) -> bool {
@@ -257,19 +271,11 @@ impl Shared {
         tasks.iter().filter_map(of).collect()
     }
 
-    /// Deletes a task's directory, whose stores are closed.
+    /// Deletes the local state of a task, whose stores are closed.
     pub(crate) fn wipe(&self, task: TaskId) -> Result {
-        let dir = self.directory.task_dir(task);
-        log::warn!("task {task}: local state in {} is wiped and restored", dir.display());
-        match std::fs::remove_dir_all(&dir) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::new(
-                kstreams_core::ErrorKind::StateDir,
-                format!("{} cannot be wiped: {e}", dir.display()),
-            )
-            .at_task(task)
-            .with_source(e)),
-            _ => Ok(()),
-        }
+        self.directory.wipe(task)?;
+        self.pass(CrashPoint::StateWiped);
+        Ok(())
     }
 }
 

@@ -22,6 +22,19 @@ pub(crate) fn prepare(
     topology: Arc<Topology>,
     log: Arc<dyn Log>,
 ) -> Result<Shared> {
+    prepare_in(config, topology, log, None)
+}
+
+/// As [`prepare`], with a state directory that is there already.
+///
+/// # Errors
+/// As [`prepare`].
+pub(crate) fn prepare_in(
+    config: Config,
+    topology: Arc<Topology>,
+    log: Arc<dyn Log>,
+    directory: Option<StateDirectory>,
+) -> Result<Shared> {
     let admin = log.admin()?;
     let counts = TopicCounts::read(Arc::clone(&admin), config.request_timeout)?;
     let known = counts.all();
@@ -30,10 +43,10 @@ pub(crate) fn prepare(
     let persistent =
         topology.subtopologies().iter().flat_map(|sub| sub.stores()).any(StoreSpec::is_persistent);
     let (base, id) = (&config.state_dir, &config.application_id);
-    let directory = if persistent {
-        StateDirectory::open(base, id, &config.random)?
-    } else {
-        StateDirectory::none(base, id, &config.random)
+    let directory = match directory {
+        Some(directory) => directory,
+        None if persistent => StateDirectory::open(base, id, &config.random)?,
+        None => StateDirectory::none(base, id, &config.random),
     };
     let prints = Blueprints::new(&topology, layout);
     Ok(Shared::new(config, topology, log, admin, Arc::new(directory), Arc::new(counts), prints))

@@ -13,6 +13,9 @@ use kstreams_core::time::millis;
 
 use crate::config::Guarantee;
 use crate::outlet::Outlet;
+use crate::pause::Pause;
+use crate::planted::Bug;
+use crate::probe::CrashPoint;
 use crate::shared::{Shared, WorkerState};
 use crate::task::{Restoring, Task};
 use crate::transport::{
@@ -48,10 +51,14 @@ pub(crate) struct Worker {
     pub(crate) consumer: Box<dyn Consumer>,
     pub(crate) membership: Box<dyn Membership>,
     pub(crate) outlet: Outlet,
+    /// The outlet must not be used again: its last transaction may have ended in either way.
+    pub(crate) is_outlet_spent: bool,
     /// What the group wants this worker to own.
     target: Assignment,
     /// The group is sharing out anew: nothing may be processed or committed.
     suspended: bool,
+    /// What is known of the tasks that were kept meanwhile; they must not go on before it is settled.
+    pub(crate) pause: Pause,
     /// Tasks to be opened as soon as their former owner has closed them.
     pub(crate) pending: BTreeSet<TaskId>,
     pub(crate) restoring: Vec<Restoring>,
@@ -61,6 +68,10 @@ pub(crate) struct Worker {
     pub(crate) last_purge: Duration,
     /// Since when the broker has not answered.
     failing_since: Option<Duration>,
+    /// Records are being processed or committed: an error leaves work half done.
+    is_at_work: bool,
+    /// What the group has not been told yet.
+    unacknowledged: Option<Assignment>,
     shutdown_requested: bool,
     /// The group has told at least once what to own.
     joined: bool,
@@ -76,6 +87,9 @@ impl Worker {
         let client_id = shared.client_id(index);
         let isolation = match config.guarantee {
             Guarantee::AtLeastOnce => Isolation::ReadUncommitted,
+            Guarantee::ExactlyOnce if shared.has(Bug::ReadUncommitted) => {
+                Isolation::ReadUncommitted
+            }
             Guarantee::ExactlyOnce => Isolation::ReadCommitted,
         };
         let consumer =
@@ -97,8 +111,10 @@ impl Worker {
             consumer,
             membership,
             outlet,
+            is_outlet_spent: false,
             target: Assignment::default(),
             suspended: false,
+            pause: Pause::None,
             pending: BTreeSet::new(),
             restoring: Vec::new(),
             tasks: BTreeMap::new(),
@@ -106,6 +122,8 @@ impl Worker {
             last_commit,
             last_purge: last_commit,
             failing_since: None,
+            is_at_work: false,
+            unacknowledged: None,
             shutdown_requested: false,
             joined: false,
         })
@@ -155,44 +173,79 @@ impl Worker {
     }
 
     fn run_once(&mut self) -> Result<bool> {
-        let mut busy = self.follow_group()?;
+        // A group that does not answer is no reason to stop working: it says what is lost.
+        let (mut busy, group) = match self.follow_group() {
+            Err(error) if error.is_retriable() => (false, Err(error)),
+            followed => (followed?, Ok(())),
+        };
+        self.renew_outlet()?;
+        if !self.suspended {
+            self.settle_pause()?;
+        }
         busy |= self.open_pending()?;
         busy |= self.restore()?;
         if !self.suspended && !self.shared.is_paused() {
             busy |= self.fetch()?;
+            self.is_at_work = true;
             busy |= self.process()?;
             self.punctuate()?;
         }
+        self.is_at_work = true;
         self.outlet.poll()?;
         self.commit_if_due()?;
+        self.is_at_work = false;
         self.report();
-        Ok(busy)
+        group.map(|()| busy)
     }
 
     fn follow_group(&mut self) -> Result<bool> {
+        self.acknowledge()?;
         let Some(event) = self.membership.poll()? else { return Ok(false) };
         log::debug!("thread {}: {event:?}", self.index);
+        self.shared.pass(CrashPoint::GroupNews);
         match event {
             MembershipEvent::Suspend => {
-                self.commit_before_release();
+                if !self.suspended {
+                    self.commit_before_release();
+                }
+                self.note_pause();
                 self.suspended = true;
-                self.membership.acknowledge(&Assignment::default())?;
+                self.unacknowledged = Some(Assignment::default());
             }
-            MembershipEvent::Assigned(target) => self.reconcile(target)?,
+            MembershipEvent::Assigned(target) => {
+                self.reconcile(&target)?;
+                self.unacknowledged = Some(target);
+            }
             MembershipEvent::Lost => {
                 log::warn!("thread {}: lost its tasks to other members", self.index);
-                self.target = Assignment::default();
-                self.give_up_all()?;
-                self.membership.acknowledge(&Assignment::default())?;
+                self.joined = false;
+                if !self.shared.has(Bug::IgnoreLost) {
+                    self.target = Assignment::default();
+                    self.give_up_all()?;
+                }
+                self.unacknowledged = Some(Assignment::default());
             }
             MembershipEvent::ShutdownRequested => self.shutdown_requested = true,
         }
+        self.acknowledge()?;
         Ok(true)
     }
 
+    /// Tells the group what is ours now, until it has heard.
+    fn acknowledge(&mut self) -> Result {
+        if let Some(owned) = &self.unacknowledged {
+            self.shared.pass(CrashPoint::BeforeAcknowledge);
+            self.membership.acknowledge(owned)?;
+            self.unacknowledged = None;
+            self.shared.pass(CrashPoint::AfterAcknowledge);
+        }
+        Ok(())
+    }
+
     /// Gives up what is not ours any more and takes on what is new; other tasks go on untouched.
-    fn reconcile(&mut self, target: Assignment) -> Result {
-        let gone = |id: &TaskId| !target.active.contains(id);
+    fn reconcile(&mut self, target: &Assignment) -> Result {
+        let is_late = self.shared.has(Bug::ReleaseLate);
+        let gone = |id: &TaskId| !target.active.contains(id) && !is_late;
         let released: Vec<TaskId> = self.tasks.keys().copied().filter(gone).collect();
         if !self.suspended && released.iter().any(|id| self.tasks[id].is_dirty()) {
             self.commit_before_release();
@@ -202,6 +255,7 @@ impl Worker {
                 self.consumer.unassign(&task.lanes())?;
                 self.shared.withdraw(*id);
                 task.close();
+                self.shared.pass(CrashPoint::TaskClosed);
                 log::info!("task {id}: closed, it has a new owner");
             }
         }
@@ -211,7 +265,6 @@ impl Worker {
         for task in released {
             task.close(&mut *self.consumer);
         }
-        self.membership.acknowledge(&target)?;
         self.suspended = false;
         let owned: BTreeSet<TaskId> = self
             .tasks
@@ -224,7 +277,7 @@ impl Worker {
             let names: Vec<String> = self.pending.iter().map(ToString::to_string).collect();
             log::info!("thread {}: takes on tasks {}", self.index, names.join(", "));
         }
-        self.target = target;
+        self.target = target.clone();
         self.joined = true;
         Ok(())
     }
@@ -234,6 +287,7 @@ impl Worker {
     fn commit_before_release(&mut self) {
         if let Err(error) = self.commit() {
             log::warn!("thread {}: commit before giving tasks up failed: {error}", self.index);
+            self.is_outlet_spent = true;
             if let Err(error) = self.give_up_all() {
                 log::warn!("thread {}: {error}", self.index);
             }
@@ -245,6 +299,7 @@ impl Worker {
         let mut index = 0;
         while index < self.restoring.len() {
             any |= self.restoring[index].step(&mut *self.consumer, &self.shared.config)?;
+            self.shared.pass(CrashPoint::RestoreStep);
             if self.restoring[index].is_done() {
                 let restored = self.restoring.swap_remove(index);
                 self.run_task(restored)?;
@@ -268,6 +323,9 @@ impl Worker {
                 }
                 Err(error) => return Err(error),
             }
+        }
+        if any {
+            self.shared.pass(CrashPoint::Fetched);
         }
         match lost_offset {
             Some((task, error)) => self.reset_position(task, &error).map(|()| true),
@@ -309,6 +367,7 @@ impl Worker {
 
     /// Decides what an error means: go on, open tasks anew, or end.
     fn recover(&mut self, error: Error) -> Turn {
+        let was_at_work = std::mem::take(&mut self.is_at_work);
         let monotonic = self.shared.config.clock.monotonic();
         let outcome = match error.kind() {
             _ if error.is_retriable() => {
@@ -323,16 +382,22 @@ impl Worker {
                     return Turn::Failed(Error::new(error.kind(), text).with_source(error));
                 }
                 log::warn!("thread {}: tries again: {error}", self.index);
-                if self.shared.config.guarantee == Guarantee::ExactlyOnce
-                    && self.outlet.is_in_transaction()
-                {
-                    self.replace_outlet()
+                if was_at_work && self.shared.config.guarantee == Guarantee::ExactlyOnce {
+                    if self.shared.has(Bug::ReuseProducer) {
+                        self.give_up_all()
+                    } else {
+                        self.replace_outlet()
+                    }
                 } else {
                     Ok(())
                 }
             }
             ErrorKind::Fenced => {
                 log::warn!("thread {}: fenced: {error}", self.index);
+                let timeout = self.shared.config.request_timeout;
+                if self.shared.has(Bug::KeepWhenFenced) && self.outlet.abort(timeout).is_ok() {
+                    return Turn::Idle;
+                }
                 self.replace_outlet()
             }
             ErrorKind::Corrupted => {
@@ -353,9 +418,21 @@ impl Worker {
 
     /// The outcome of a transaction is unknown, or it was refused: this producer is never used
     /// again (KIP-890 has no client side here), and all tasks go on from what is committed.
+    ///
+    /// Nothing is aborted: the next producer of the same transactional id does that, and fences
+    /// requests of this one that are still on their way. It is asked for until there is one.
     pub(crate) fn replace_outlet(&mut self) -> Result {
+        self.is_outlet_spent = true;
         self.give_up_all()?;
-        self.outlet = new_outlet(&self.shared, self.index)?;
+        self.renew_outlet()
+    }
+
+    fn renew_outlet(&mut self) -> Result {
+        if self.is_outlet_spent {
+            self.outlet = new_outlet(&self.shared, self.index)?;
+            self.is_outlet_spent = false;
+            self.shared.pass(CrashPoint::ProducerReplaced);
+        }
         Ok(())
     }
 
@@ -373,22 +450,25 @@ impl Worker {
 
     /// Closes every task without a commit and opens those that are still ours anew.
     pub(crate) fn give_up_all(&mut self) -> Result {
-        let aborted = self.outlet.abort(self.shared.config.request_timeout);
-        for (id, task) in std::mem::take(&mut self.tasks) {
+        if !self.is_outlet_spent
+            && let Err(error) = self.outlet.abort(self.shared.config.request_timeout)
+        {
+            log::warn!("thread {}: abort failed: {error}", self.index);
+            self.is_outlet_spent = true;
+        }
+        for (id, mut task) in std::mem::take(&mut self.tasks) {
             self.consumer.unassign(&task.lanes())?;
             self.shared.withdraw(id);
+            if self.shared.has(Bug::CloseCommits) {
+                task.commit_stores(&self.outlet)?;
+            }
             task.close();
         }
         for task in std::mem::take(&mut self.restoring) {
             task.close(&mut *self.consumer);
         }
         self.pending = self.target.active.clone();
-        if let Err(error) = aborted {
-            log::warn!("thread {}: abort failed: {error}", self.index);
-            if self.shared.config.guarantee == Guarantee::ExactlyOnce {
-                self.outlet = new_outlet(&self.shared, self.index)?;
-            }
-        }
+        self.pause = Pause::None;
         Ok(())
     }
 
@@ -398,6 +478,7 @@ impl Worker {
     /// If the last commit failed: its records are processed again by the next owner.
     pub(crate) fn stop(mut self) -> Result {
         let committed = if self.suspended { Ok(()) } else { self.commit() };
+        self.shared.pass(CrashPoint::Leaving);
         self.abandon();
         committed
     }
@@ -432,8 +513,7 @@ fn new_outlet(shared: &Shared, index: usize) -> Result<Outlet> {
     if exactly_once {
         producer.init_transactions(config.request_timeout)?;
     }
-    let handlers = Arc::clone(&config.handlers);
-    Ok(Outlet::new(producer, config.guarantee, handlers, config.task_timeout))
+    Ok(Outlet::new(producer, config))
 }
 
 impl std::fmt::Debug for Worker {

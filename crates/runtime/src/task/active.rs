@@ -2,18 +2,20 @@
 //!
 //! Called by the worker only, from one thread at a time.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use kstreams_core::error::{Error, ErrorKind, Result};
 use kstreams_core::flow::Flow;
-use kstreams_core::record::TopicPartition;
+use kstreams_core::record::{Offset, TopicPartition};
 use kstreams_core::task::TaskId;
 use kstreams_core::time::Timestamp;
 
 use super::{PartitionQueue, TaskStore, encode_metadata};
 use crate::directory::TaskClaim;
 use crate::outlet::{Outlet, Topics};
+use crate::probe::{CrashPoint, unless_crash};
 use crate::shared::TaskInfo;
 use crate::transport::{CommittedOffset, Consumer, Lane};
 
@@ -76,6 +78,7 @@ impl Task {
             let chunk = max - progress.n_processed;
             let (done, more) = self.guarded(|task| task.process_chunk(chunk, monotonic))?;
             progress.n_processed += done;
+            outlet.pass(CrashPoint::Processed);
             self.drain(outlet)?;
             if !more {
                 break;
@@ -130,6 +133,7 @@ impl Task {
         let any = self.guarded(|task| task.flow.punctuate_wall_clock(now))?;
         if any {
             self.dirty = true;
+            outlet.pass(CrashPoint::Punctuated);
             self.drain(outlet)?;
         }
         Ok(any)
@@ -157,9 +161,11 @@ impl Task {
 
     fn drain(&mut self, outlet: &mut Outlet) -> Result {
         outlet.drain(self.flow.outbox(), &mut self.topics, self.id)?;
+        outlet.pass(CrashPoint::OutputDrained);
         for store in &mut self.stores {
             store.drain(outlet, self.id)?;
         }
+        outlet.pass(CrashPoint::Drained);
         Ok(())
     }
 
@@ -168,6 +174,7 @@ impl Task {
         match catch_unwind(AssertUnwindSafe(|| work(self))) {
             Ok(result) => result.map_err(|error| error.at_task(self.id)),
             Err(panic) => {
+                let panic = unless_crash(panic);
                 let text = panic
                     .downcast_ref::<&str>()
                     .map(|text| (*text).to_owned())
@@ -190,9 +197,16 @@ impl Task {
     }
 
     /// The positions that have moved since the last commit.
-    pub(crate) fn offsets(&self, into: &mut Vec<(TopicPartition, CommittedOffset)>) {
+    pub(crate) fn offsets(
+        &self,
+        into: &mut Vec<(TopicPartition, CommittedOffset)>,
+        is_of_fetched: bool,
+    ) {
         for queue in &self.queues {
-            if let Some(offset) = queue.to_commit(encode_metadata) {
+            if let Some(mut offset) = queue.to_commit(encode_metadata) {
+                if is_of_fetched {
+                    offset.offset = queue.fetched_to();
+                }
                 into.push((queue.partition.clone(), offset));
             }
         }
@@ -206,12 +220,26 @@ impl Task {
         for queue in &mut self.queues {
             queue.mark_committed(queue.next_offset());
         }
-        for store in &self.stores {
-            let offset = store.changelog.as_ref().and_then(|at| outlet.last_offset(at));
-            store.store.commit(offset).map_err(|error| error.at_task(self.id))?;
-        }
         self.dirty = false;
+        self.commit_stores(outlet)
+    }
+
+    pub(crate) fn commit_stores(&mut self, outlet: &Outlet) -> Result {
+        for store in &mut self.stores {
+            store.commit(outlet).map_err(|error| error.at_task(self.id))?;
+            outlet.pass(CrashPoint::StoreCommitted);
+        }
         Ok(())
+    }
+
+    /// Where the group stands, as far as this task knows.
+    pub(crate) fn committed_positions(&self) -> BTreeMap<TopicPartition, Offset> {
+        let known = |queue: &PartitionQueue| Some((queue.partition.clone(), queue.committed()?));
+        self.queues.iter().filter_map(known).collect()
+    }
+
+    pub(crate) fn stores(&self) -> &[TaskStore] {
+        &self.stores
     }
 
     pub(crate) fn uncommitted_bytes(&self) -> usize {
@@ -225,7 +253,8 @@ impl Task {
     /// Ends the task; what is not committed is forgotten.
     pub(crate) fn close(mut self) {
         let close = catch_unwind(AssertUnwindSafe(|| self.flow.close()));
-        if close.is_err() {
+        if let Err(panic) = close {
+            unless_crash(panic);
             log::error!("task {}: a processor panicked in close", self.id);
         }
         for store in &self.stores {

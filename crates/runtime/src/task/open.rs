@@ -29,6 +29,8 @@ pub(crate) struct TaskStore {
     pub(crate) changelog: Option<TopicPartition>,
     /// True if that partition is an input of the task itself (KIP-813).
     pub(crate) is_source: bool,
+    /// The offset that its committed data stands for.
+    stands_for: Option<Offset>,
 }
 
 impl TaskStore {
@@ -39,7 +41,19 @@ impl TaskStore {
         is_source: bool,
     ) -> Self {
         let (topics, spare) = (Topics::default(), Outbox::default());
-        Self { store, changes, topics, spare, changelog, is_source }
+        Self { store, changes, topics, spare, changelog, is_source, stands_for: None }
+    }
+
+    /// Makes durable what the log has, with the offset of the last change in it.
+    ///
+    /// The producer may remember an offset from when the task was here before; meanwhile another
+    /// owner wrote behind it, so an offset never goes back.
+    pub(super) fn commit(&mut self, outlet: &Outlet) -> Result {
+        let last = self.changelog.as_ref().and_then(|at| outlet.last_offset(at));
+        let offset = last.filter(|last| self.stands_for.is_none_or(|before| before < *last));
+        self.store.commit(offset)?;
+        self.stands_for = offset.or(self.stands_for);
+        Ok(())
     }
 
     pub(super) fn drain(&mut self, outlet: &mut Outlet, task: TaskId) -> Result {
@@ -64,7 +78,7 @@ pub(crate) struct OpenTask {
 impl OpenTask {
     /// Builds the flow and places it at its committed positions: the task runs.
     pub(crate) fn run(
-        self,
+        mut self,
         blueprint: Blueprint,
         global_stores: &[Arc<dyn StateStore>],
         positions: Vec<(TopicPartition, Lane, Offset, Timestamp)>,
@@ -76,6 +90,9 @@ impl OpenTask {
             .collect();
         for queue in &queues {
             self.setup.times.advance_stream(queue.partition_time);
+        }
+        for store in &mut self.stores {
+            store.stands_for = store.store.committed_offset()?;
         }
         let mut stores: Vec<Arc<dyn StateStore>> =
             self.stores.iter().map(|store| Arc::clone(&store.store)).collect();

@@ -123,6 +123,11 @@ impl PartitionQueue {
         self.head().map_or(self.position, |head| head.offset)
     }
 
+    /// Behind everything fetched.
+    pub(crate) fn fetched_to(&self) -> Offset {
+        self.position
+    }
+
     /// What is to be committed, if it has moved.
     pub(crate) fn to_commit(
         &self,
@@ -137,6 +142,11 @@ impl PartitionQueue {
             leader_epoch: self.last_epoch,
             metadata: metadata(self.partition_time),
         })
+    }
+
+    /// The position that the group has, as far as it is known here.
+    pub(crate) fn committed(&self) -> Option<Offset> {
+        self.committed
     }
 
     pub(crate) fn mark_committed(&mut self, offset: Offset) {

@@ -2,6 +2,7 @@
 
 mod driver;
 mod ports;
+pub mod sim;
 
 pub use driver::{TestDriver, TestDriverBuilder};
 pub use ports::{TestInput, TestOutput, TestRecord};

@@ -1,0 +1,109 @@
+//! The probe of one instance: counts the crash points it passes and ends it at the one it is armed
+//! with.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use kstreams_core::record::TopicPartition;
+use parking_lot::Mutex;
+
+use super::ledger::{CommitEvent, Ledger};
+use super::report::Coverage;
+use super::trace::{Step, Trace};
+use crate::probe::{CrashPoint, Probe, crash};
+use crate::transport::CommittedOffset;
+
+/// Of one place for an instance; it stays when the instance dies and is started again.
+#[derive(Debug)]
+pub(super) struct InstanceProbe {
+    index: usize,
+    worker: AtomicUsize,
+    is_cut_off: AtomicBool,
+    armed: Mutex<Option<Armed>>,
+    coverage: Arc<Mutex<Coverage>>,
+    ledger: Ledger,
+    trace: Trace,
+}
+
+/// Where the instance will die: at this point, when it was passed so many times more.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Armed {
+    pub(super) point: CrashPoint,
+    pub(super) n_left: u64,
+}
+
+impl InstanceProbe {
+    pub(super) fn new(
+        index: usize,
+        coverage: Arc<Mutex<Coverage>>,
+        ledger: Ledger,
+        trace: Trace,
+    ) -> Self {
+        Self {
+            index,
+            worker: AtomicUsize::new(0),
+            is_cut_off: AtomicBool::new(false),
+            armed: Mutex::default(),
+            coverage,
+            ledger,
+            trace,
+        }
+    }
+
+    pub(super) fn index(&self) -> usize {
+        self.index
+    }
+
+    pub(super) fn arm(&self, armed: Option<Armed>) {
+        *self.armed.lock() = armed;
+    }
+
+    /// Says which worker has the next turn.
+    pub(super) fn at_work(&self, worker: usize) {
+        self.worker.store(worker, Ordering::Relaxed);
+    }
+
+    pub(super) fn cut_off(&self, is_cut_off: bool) {
+        self.is_cut_off.store(is_cut_off, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.is_cut_off.load(Ordering::Relaxed)
+    }
+}
+
+impl Probe for InstanceProbe {
+    fn pass(&self, point: CrashPoint) {
+        self.coverage.lock().passed(point);
+        let mut armed = self.armed.lock();
+        match &mut *armed {
+            Some(Armed { point: at, n_left }) if *at == point => {
+                if *n_left > 0 {
+                    *n_left -= 1;
+                    return;
+                }
+            }
+            _ => return,
+        }
+        *armed = None;
+        drop(armed);
+        self.coverage.lock().crashed(point);
+        self.trace.note(Step::Crash {
+            instance: self.index,
+            point: Some(point),
+            is_machine: false,
+        });
+        crash()
+    }
+
+    fn committed(&self, offsets: &[(TopicPartition, CommittedOffset)]) {
+        let worker = self.worker.load(Ordering::Relaxed);
+        for (partition, CommittedOffset { offset, .. }) in offsets {
+            let (instance, offset) = (self.index, *offset);
+            let name = partition.to_string();
+            self.trace.note(Step::Committed { instance, worker, partition: name, offset });
+            let partition = partition.clone();
+            self.ledger.commit(CommitEvent { instance, worker, partition, offset });
+        }
+    }
+}
