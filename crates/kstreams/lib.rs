@@ -60,9 +60,9 @@
 
 #![forbid(unsafe_code)]
 
-pub use kstreams_core::{error, handler, partition, processor, punctuation, random, record};
-pub use kstreams_core::{context, serde, sink, source, store, task, time};
 pub use kstreams_core::{Error, ErrorKind, Result};
+pub use kstreams_core::{context, serde, sink, source, store, task, time};
+pub use kstreams_core::{error, handler, partition, processor, punctuation, random, record};
 #[cfg(feature = "dsl")]
 pub use kstreams_dsl as dsl;
 pub use kstreams_runtime::{
@@ -98,7 +98,7 @@ pub mod prelude {
     pub use kstreams_core::handler::{Handlers, ProductionVerdict, Verdict};
     pub use kstreams_core::processor::{FixedKeyProcessor, Processor, Punctuator};
     pub use kstreams_core::punctuation::{Every, Schedule};
-    pub use kstreams_core::record::{FixedKeyRecord, Headers, Record};
+    pub use kstreams_core::record::{FixedKeyRecord, Headers, Record, RecordMetadata};
     #[cfg(feature = "bincode")]
     pub use kstreams_core::serde::Bincode;
     pub use kstreams_core::serde::{

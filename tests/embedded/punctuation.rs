@@ -215,9 +215,10 @@ fn a_leap_of_a_year_fires_what_was_scheduled_in_process() {
             record: Record<String, String>,
         ) -> Result {
             let key = record.key;
-            let ring = move |_: &mut Self, ctx: &mut Context<'_, String, String>, now: Timestamp| {
-                ctx.forward(Record::new(key.clone(), "ring".to_owned(), now))
-            };
+            let ring =
+                move |_: &mut Self, ctx: &mut Context<'_, String, String>, now: Timestamp| {
+                    ctx.forward(Record::new(key.clone(), "ring".to_owned(), now))
+                };
             ctx.schedule(Every::wall_clock(std::time::Duration::from_secs(5)), ring).map(drop)
         }
     }
