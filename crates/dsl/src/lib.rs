@@ -32,12 +32,19 @@ mod store;
 mod grouped;
 mod stream;
 mod table;
+mod window;
 
 pub use builder::StreamsBuilder;
-pub use grouped::KGroupedStream;
-pub use options::{Consumed, Grouped, Joined, Materialized, Produced, Repartitioned, StoreKind};
+pub use grouped::{KGroupedStream, SessionWindowedKStream, TimeWindowedKStream};
+pub use kstreams_state::{Window, Windowed};
+pub use options::{
+    Consumed, Grouped, Joined, Materialized, Produced, Repartitioned, StoreKind, StreamJoined,
+};
 pub use plan::{BuildErrors, DslFault, Naming};
 pub use serdes::{DefaultSerde, SerdeOf};
 pub use store::DslStore;
 pub use stream::{Branches, KStream, Printed, Split};
 pub use table::{Change, GlobalKTable, KGroupedTable, KTable};
+pub use window::{
+    JoinWindows, SessionWindowedSerde, SessionWindows, TimeWindowedSerde, TimeWindows,
+};

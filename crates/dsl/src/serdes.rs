@@ -83,12 +83,27 @@ impl<T: DefaultSerde> DefaultSerde for Option<T> {
 }
 
 /// A serde of `T` whose own type is erased; cheap to clone.
-pub struct SerdeOf<T>(Arc<dyn Serde<Item = T>>);
+pub struct SerdeOf<T> {
+    serde: Arc<dyn Serde<Item = T>>,
+    /// Writes the part of a key that partitions are chosen by, where that is not all of it.
+    part: Option<Arc<dyn Serde<Item = T>>>,
+}
 
 impl<T: 'static> SerdeOf<T> {
     /// Erases the type of `serde`.
     pub fn new(serde: impl Serde<Item = T>) -> Self {
-        Self(Arc::new(serde))
+        Self { serde: Arc::new(serde), part: None }
+    }
+
+    /// As [`new`](Self::new), for keys whose partition depends on what `part` writes of them: a
+    /// windowed key lies where its key lies.
+    pub(crate) fn parted(serde: impl Serde<Item = T>, part: impl Serde<Item = T>) -> Self {
+        Self { serde: Arc::new(serde), part: Some(Arc::new(part)) }
+    }
+
+    /// The serde of the part that partitions are chosen by, if that is not all of the key.
+    pub(crate) fn part(&self) -> Option<Arc<dyn Serde<Item = T>>> {
+        self.part.clone()
     }
 }
 
@@ -96,25 +111,25 @@ impl<T: 'static> Serde for SerdeOf<T> {
     type Item = T;
 
     fn serialize(&self, item: &T, at: &At<'_>, out: &mut Vec<u8>) -> Result {
-        self.0.serialize(item, at, out)
+        self.serde.serialize(item, at, out)
     }
 
     fn deserialize(&self, bytes: &[u8], at: &At<'_>) -> Result<T> {
-        self.0.deserialize(bytes, at)
+        self.serde.deserialize(bytes, at)
     }
 
     fn is_null(&self, item: &T) -> bool {
-        self.0.is_null(item)
+        self.serde.is_null(item)
     }
 
     fn null(&self) -> Option<T> {
-        self.0.null()
+        self.serde.null()
     }
 }
 
 impl<T> Clone for SerdeOf<T> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
+        Self { serde: Arc::clone(&self.serde), part: self.part.clone() }
     }
 }
 
@@ -176,7 +191,7 @@ mod tests {
         let default = Choice::<i64>::default_of();
         assert!(default.resolve(None).is_some());
         let resolved = default.resolve(Some(&inherited)).unwrap();
-        assert!(Arc::ptr_eq(&resolved.0, &inherited.0));
+        assert!(Arc::ptr_eq(&resolved.serde, &inherited.serde));
         assert!(Choice::<i64>::Inherit.resolve(None).is_none());
     }
 }

@@ -6,6 +6,7 @@
 use std::any::{Any, type_name};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use kstreams_core::context::Init;
 use kstreams_core::error::{Error, ErrorKind, Result};
@@ -31,9 +32,29 @@ use kstreams_core::store::{ChangelogConfig, StateStore, StoreBuilder, StoreConte
 /// assert_eq!(store.get(&"u1".to_owned())?.map(|user| user.value), Some("Ann".to_owned()));
 /// # Ok::<(), kstreams_core::Error>(())
 /// ```
-pub struct DslStore(Arc<dyn StateStore>);
+pub struct DslStore(Arc<dyn StateStore>, Arc<JoinTimes>);
+
+/// What the two sides of a stream-stream join know together, besides their store. It is forgotten
+/// with the task, as in Kafka Streams.
+#[derive(Debug)]
+pub(crate) struct JoinTimes {
+    /// The largest time either side has seen.
+    pub(crate) stream: AtomicI64,
+    /// No record that waits for its other side is older.
+    pub(crate) min: AtomicI64,
+}
+
+impl JoinTimes {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { stream: AtomicI64::new(-1), min: AtomicI64::new(i64::MAX) })
+    }
+}
 
 impl DslStore {
+    pub(crate) fn join_times(&self) -> Arc<JoinTimes> {
+        Arc::clone(&self.1)
+    }
+
     /// The typed store.
     ///
     /// # Errors
@@ -92,7 +113,7 @@ impl StateStore for DslStore {
 
     fn reader(&self) -> Option<Arc<dyn StateStore>> {
         let reader = self.0.reader()?;
-        Some(Arc::new(Self(reader)))
+        Some(Arc::new(Self(reader, JoinTimes::new())))
     }
 }
 
@@ -115,7 +136,7 @@ impl<B: StoreBuilder> StoreBuilder for Erased<B> {
     }
 
     fn build(&self, context: StoreContext) -> Result<DslStore> {
-        Ok(DslStore(Arc::new(self.0.build(context)?)))
+        Ok(DslStore(Arc::new(self.0.build(context)?), JoinTimes::new()))
     }
 }
 

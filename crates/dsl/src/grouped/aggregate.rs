@@ -16,7 +16,32 @@ use crate::serdes::SerdeOf;
 use crate::table::{Change, Flag, KTable, Keeper, StoredOrigin, Update};
 
 /// Brings a value into the aggregate of its key; `None` deletes it.
-type Step<K, V, A> = Arc<dyn Fn(&K, V, Option<A>) -> Option<A> + Send + Sync>;
+pub(super) type Step<K, V, A> = Arc<dyn Fn(&K, V, Option<A>) -> Option<A> + Send + Sync>;
+
+/// Makes the aggregate that the first value of a key is brought into; a reduction has none.
+pub(super) type Initial<A> = Arc<dyn Fn() -> A + Send + Sync>;
+
+/// The step of an aggregator that always has an aggregate to bring the value into.
+pub(super) fn step_of<K: 'static, V: 'static, A: 'static, R: Into<Option<A>>>(
+    aggregator: impl Fn(&K, V, A) -> R + Send + Sync + 'static,
+) -> Step<K, V, A> {
+    Arc::new(move |key, value, total| aggregator(key, value, total?).into())
+}
+
+/// The step of a count.
+pub(super) fn count_of<K: 'static, V: 'static>() -> Step<K, V, i64> {
+    Arc::new(|_, _, n| n.map(|n| n + 1))
+}
+
+/// The step of a reduction: the first value is the start.
+pub(super) fn reduction_of<K: 'static, V: 'static>(
+    reducer: impl Fn(V, V) -> V + Send + Sync + 'static,
+) -> Step<K, V, V> {
+    Arc::new(move |_, value, total| match total {
+        Some(total) => Some(reducer(total, value)),
+        None => Some(value),
+    })
+}
 
 impl<K: Data, V: Data> KGroupedStream<K, V> {
     /// Aggregates the values of each key, from what `initial` makes. An aggregator that returns
@@ -47,9 +72,8 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
         aggregator: impl Fn(&K, V, A) -> R + Send + Sync + 'static,
         store: impl Into<Materialized<K, A>>,
     ) -> KTable<K, A> {
-        self.aggregated(store.into(), "KSTREAM-AGGREGATE-", None, move |key, value, total| {
-            aggregator(key, value, total.unwrap_or_else(&initial)).into()
-        })
+        let step = step_of(aggregator);
+        self.aggregated(store.into(), "KSTREAM-AGGREGATE-", None, Some(Arc::new(initial)), step)
     }
 
     pub(super) fn aggregated<A: Data>(
@@ -57,7 +81,8 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
         store: Materialized<K, A>,
         prefix: &str,
         inherited: Option<&SerdeOf<A>>,
-        step: impl Fn(&K, V, Option<A>) -> Option<A> + Send + Sync + 'static,
+        initial: Option<Initial<A>>,
+        step: Step<K, V, A>,
     ) -> KTable<K, A> {
         let mut plan = self.plan.borrow_mut();
         let (store_name, named) = store.store_name(&mut plan, prefix);
@@ -68,7 +93,7 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
         let send_old = Flag::default();
         let origin = StoredOrigin { store: Arc::clone(&store_name), send_old: send_old.clone() };
         let (keys, values, kept) = (key.clone(), value.clone(), Arc::clone(&store_name));
-        let (step, input): (Step<K, V, A>, _) = (Arc::new(step), self.value.clone());
+        let input = self.value.clone();
         let node = plan.add(name, &[parent], move |to, at| {
             let (Some(key), Some(value)) = (keys, values) else { return };
             to.store(&store.key_value_store(&kept, key.clone(), value));
@@ -77,6 +102,7 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
                 keeper: Keeper::new(Arc::clone(&stores[0]), send_old.clone()),
                 key: key.clone(),
                 value: input.clone(),
+                initial: initial.clone(),
                 step: Arc::clone(&step),
             });
         });
@@ -98,6 +124,7 @@ struct Aggregate<K, V, A> {
     keeper: Keeper<K, A>,
     key: SerdeOf<K>,
     value: Option<SerdeOf<V>>,
+    initial: Option<Initial<A>>,
     step: Step<K, V, A>,
 }
 
@@ -116,7 +143,9 @@ impl<K: Data, V: Data, A: Data> Processor<K, V, K, Change<A>> for Aggregate<K, V
         }
         let before = self.keeper.get(&key)?;
         let timestamp = before.as_ref().map_or(timestamp, |b| timestamp.max(b.timestamp));
-        let before = before.map(|before| before.value);
+        // As in Kafka Streams, the start counts as the old value.
+        let initial = || self.initial.as_ref().map(|initial| initial());
+        let before = before.map(|before| before.value).or_else(initial);
         let old = if self.keeper.sends_old() { before.clone() } else { None };
         let new = (self.step)(&key, value, before);
         self.keeper.set(ctx, Update { key, new, old, timestamp, headers })

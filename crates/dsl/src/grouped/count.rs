@@ -1,7 +1,10 @@
 //! Count the records of each key (`KGroupedStream.count`).
 
+use std::sync::Arc;
+
 use kstreams_core::processor::Data;
 
+use super::aggregate::{Initial, count_of};
 use crate::KGroupedStream;
 use crate::options::Materialized;
 use crate::table::KTable;
@@ -18,7 +21,7 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
     /// # Ok::<(), kstreams_dsl::BuildErrors>(())
     /// ```
     pub fn count(&self, store: impl Into<Materialized<K, i64>>) -> KTable<K, i64> {
-        let prefix = "KSTREAM-AGGREGATE-";
-        self.aggregated(store.into(), prefix, None, |_, _, n| Some(n.unwrap_or(0) + 1))
+        let initial: Initial<i64> = Arc::new(|| 0);
+        self.aggregated(store.into(), "KSTREAM-AGGREGATE-", None, Some(initial), count_of())
     }
 }

@@ -3,6 +3,8 @@
 mod aggregate;
 mod count;
 mod reduce;
+mod session;
+mod windowed;
 
 use std::cell::RefCell;
 use std::fmt;
@@ -10,6 +12,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use kstreams_core::processor::Data;
+
+pub use session::SessionWindowedKStream;
+pub use windowed::TimeWindowedKStream;
 
 use crate::builder::required;
 use crate::plan::{NodeId, Plan, Repartition, SharedPlan};

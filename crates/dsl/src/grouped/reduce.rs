@@ -2,6 +2,7 @@
 
 use kstreams_core::processor::Data;
 
+use super::aggregate::reduction_of;
 use crate::KGroupedStream;
 use crate::options::Materialized;
 use crate::table::KTable;
@@ -30,11 +31,6 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
         store: impl Into<Materialized<K, V>>,
     ) -> KTable<K, V> {
         let value = self.value.as_ref();
-        self.aggregated(store.into(), "KSTREAM-REDUCE-", value, move |_, value, total| {
-            Some(match total {
-                Some(total) => reducer(total, value),
-                None => value,
-            })
-        })
+        self.aggregated(store.into(), "KSTREAM-REDUCE-", value, None, reduction_of(reducer))
     }
 }

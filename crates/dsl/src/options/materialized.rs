@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kstreams_core::serde::Serde;
-use kstreams_state::{KeyValue, Stamped};
+use kstreams_state::{KeyValue, Sessions, Stamped, Windows};
 
 use crate::DefaultSerde;
-use crate::plan::{Plan, StoreDef};
+use crate::plan::{DslFault, Plan, StoreDef};
 use crate::serdes::{Choice, SerdeOf};
 use crate::store::Erased;
 
@@ -48,6 +49,7 @@ pub struct Materialized<K, V> {
     pub(crate) value: Choice<V>,
     pub(crate) kind: StoreKind,
     pub(crate) logging: Option<Vec<(String, String)>>,
+    pub(crate) retention: Option<Duration>,
 }
 
 impl<K: 'static, V: 'static> Materialized<K, V> {
@@ -73,6 +75,7 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
             value,
             kind: StoreKind::Default,
             logging: Some(Vec::new()),
+            retention: None,
         }
     }
 
@@ -129,6 +132,13 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
         self
     }
 
+    /// How long windows and sessions are kept; at least their size and grace period.
+    #[must_use]
+    pub fn retention(mut self, retention: Duration) -> Self {
+        self.retention = Some(retention);
+        self
+    }
+
     /// Gives the store no changelog.
     #[must_use]
     pub fn without_logging(mut self) -> Self {
@@ -158,6 +168,67 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
     ) -> StoreDef {
         let builder = Arc::new(self.key_value_builder(name, key, value));
         StoreDef { name: Arc::clone(name), builder }
+    }
+
+    /// The definition of a timestamped window store.
+    pub(crate) fn window_store(
+        &self,
+        name: &Arc<str>,
+        size: Duration,
+        retention: Duration,
+        key: SerdeOf<K>,
+        value: SerdeOf<V>,
+    ) -> StoreDef {
+        let store = match self.kind {
+            #[cfg(feature = "rocksdb")]
+            StoreKind::Default => Windows::persistent(name, size, retention, key, value),
+            _ => Windows::in_memory(name, size, retention, key, value),
+        };
+        let store = match &self.logging {
+            Some(settings) => store.logging(settings.iter().cloned()),
+            None => store.without_logging(),
+        };
+        StoreDef { name: Arc::clone(name), builder: Arc::new(Erased(store.timestamped())) }
+    }
+
+    /// The definition of a session store.
+    pub(crate) fn session_store(
+        &self,
+        name: &Arc<str>,
+        retention: Duration,
+        key: SerdeOf<K>,
+        value: SerdeOf<V>,
+    ) -> StoreDef {
+        let store = match self.kind {
+            #[cfg(feature = "rocksdb")]
+            StoreKind::Default => Sessions::persistent(name, retention, key, value),
+            _ => Sessions::in_memory(name, retention, key, value),
+        };
+        let store = match &self.logging {
+            Some(settings) => store.logging(settings.iter().cloned()),
+            None => store.without_logging(),
+        };
+        StoreDef { name: Arc::clone(name), builder: Arc::new(Erased(store)) }
+    }
+
+    /// Notes a fault if windows would be dropped that can still change.
+    pub(crate) fn check_retention(
+        &self,
+        plan: &mut Plan,
+        store: &str,
+        least: Duration,
+    ) -> Duration {
+        let retention = self.retention.unwrap_or(least);
+        if retention < least {
+            plan.fault(DslFault::Window {
+                node: format!("store {store}"),
+                why: format!(
+                    "its retention {retention:?} is shorter than {least:?}, the size and \
+                     grace period of its windows"
+                ),
+            });
+        }
+        retention
     }
 
     pub(crate) fn key_value_builder(

@@ -8,6 +8,7 @@ mod joined;
 mod materialized;
 mod produced;
 mod repartitioned;
+mod stream_joined;
 
 pub use consumed::Consumed;
 pub use grouped::Grouped;
@@ -15,6 +16,7 @@ pub use joined::Joined;
 pub use materialized::{Materialized, StoreKind};
 pub use produced::Produced;
 pub use repartitioned::Repartitioned;
+pub use stream_joined::StreamJoined;
 
 /// The constructors and setters that all options with a key and a value serde share.
 macro_rules! serde_options {

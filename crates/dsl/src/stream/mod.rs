@@ -12,6 +12,8 @@ mod process;
 mod repartition;
 mod select_key;
 mod split;
+mod stream_join;
+mod stream_join_side;
 mod table_join;
 mod to;
 mod to_table;

@@ -3,13 +3,16 @@
 use std::any::type_name;
 use std::sync::Arc;
 
+use kstreams_core::partition::partition_for;
 use kstreams_core::processor::Data;
 use kstreams_core::record::{Record, RecordMetadata};
-use kstreams_core::sink::TopicChooser;
+use kstreams_core::serde::At;
+use kstreams_core::sink::{Partitioner, Partitions, TopicChooser};
 use kstreams_topology::{Destination, Sink};
 
 use crate::builder::required;
 use crate::options::Produced;
+use crate::serdes::SerdeOf;
 use crate::{DefaultSerde, KStream};
 
 impl<K: Data, V: Data> KStream<K, V> {
@@ -79,7 +82,7 @@ impl<K: Data, V: Data> KStream<K, V> {
         let key = required(&mut plan, &name, "key", &how.key, self.key.as_ref());
         let value = required(&mut plan, &name, "value", &how.value, self.value.as_ref());
         let (Some(key), Some(value)) = (key, value) else { return };
-        let partitioner = how.partitioner;
+        let partitioner = how.partitioner.or_else(|| by_part(&key));
         plan.add(name, &[self.node], move |to, at| {
             let mut sink = Sink::new(key, value);
             if let Some(rule) = partitioner {
@@ -93,4 +96,18 @@ impl<K: Data, V: Data> KStream<K, V> {
             }
         });
     }
+}
+
+/// The partition rule of keys of which only a part counts: windowed ones.
+fn by_part<K: Data, V: Data>(key: &SerdeOf<K>) -> Option<Arc<dyn Partitioner<K, V>>> {
+    let part = key.part()?;
+    Some(Arc::new(move |topic: &str, record: &Record<K, V>, n_partitions: i32| {
+        let mut bytes = Vec::new();
+        let at = At::key(topic).with_headers(&record.headers);
+        // What cannot be written fails in the sink, which says so.
+        match part.serialize(&record.key, &at, &mut bytes) {
+            Ok(()) => Partitions::One(partition_for(&bytes, n_partitions)),
+            Err(_) => Partitions::Default,
+        }
+    }))
 }

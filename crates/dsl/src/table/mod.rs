@@ -28,7 +28,7 @@ pub use global::GlobalKTable;
 pub use group::KGroupedTable;
 
 pub(crate) use keeper::{Keeper, Update};
-pub(crate) use source::{SourceOrigin, TableSource};
+pub(crate) use source::{SourceOrigin, TableSource, skip_null_key};
 pub(crate) use view::{Getter, StoreView, TableStore, View};
 
 /// A table: the latest value of each key, and its changes (`KTable`).

@@ -2,7 +2,9 @@
 
 mod bad_input;
 mod names;
+mod stream_joins;
 mod tables;
+mod windows;
 
 use kstreams_core::Result;
 use kstreams_core::serde::Utf8;
