@@ -1,6 +1,7 @@
 //! Streams and tables on the test driver: results, names and bytes.
 
 mod bad_input;
+mod bytes;
 mod names;
 mod stream_joins;
 mod tables;
