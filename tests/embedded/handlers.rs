@@ -225,7 +225,7 @@ fn a_refused_record_becomes_a_dead_letter_if_the_handler_says_so() {
 fn an_unknown_sink_topic_is_an_error_that_names_it() {
     let mut topology = Topology::builder();
     let lines = topology.source("lines", "in", (Utf8, Utf8));
-    let nowhere = |_: &Line, _: Option<kstreams::record::RecordMetadata<'_>>| "nowhere".into();
+    let nowhere = |_: &Line, _: Option<RecordMetadata<'_>>| "nowhere".into();
     topology.sink("sink", &[lines], Destination::per_record(nowhere), (Utf8, Utf8));
     let log = log_with(1);
     produce(&log, "in", &["a"]);

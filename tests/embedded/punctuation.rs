@@ -219,7 +219,7 @@ fn a_leap_of_a_year_fires_what_was_scheduled_in_process() {
                 move |_: &mut Self, ctx: &mut Context<'_, String, String>, now: Timestamp| {
                     ctx.forward(Record::new(key.clone(), "ring".to_owned(), now))
                 };
-            ctx.schedule(Every::wall_clock(std::time::Duration::from_secs(5)), ring).map(drop)
+            ctx.schedule(Every::wall_clock(Duration::from_secs(5)), ring).map(drop)
         }
     }
     let mut topology = Topology::builder();
@@ -228,7 +228,7 @@ fn a_leap_of_a_year_fires_what_was_scheduled_in_process() {
     topology.sink("sink", &[alarm], "out", (Utf8, Utf8));
     let mut driver = TestDriver::new(topology.build().unwrap(), Config::new("leap")).unwrap();
     driver.input("in", Utf8, Utf8).pipe("k".into(), "v".into()).unwrap();
-    driver.advance_time(std::time::Duration::from_secs(365 * 86_400)).unwrap();
+    driver.advance_time(Duration::from_secs(365 * 86_400)).unwrap();
     let rung = driver.output("out", Utf8, Utf8).read_pairs().unwrap();
     assert_eq!(rung, [("k".to_owned(), "ring".to_owned())]);
 }

@@ -1,6 +1,7 @@
 //! The test driver: one production worker, the embedded log, and a clock that stands still.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,6 +71,18 @@ pub struct TestDriver {
     shared: Arc<Shared>,
     worker: Worker,
     global: Option<GlobalWorker>,
+    /// Dropped last, when no store is open any more.
+    _scratch: Scratch,
+}
+
+/// The state directory of one driver; drivers of one process, or of several, do not meet.
+#[derive(Debug)]
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// Settings of a [`TestDriver`].
@@ -107,11 +120,15 @@ impl TestDriverBuilder {
         for topic in topics.iter().chain(self.partitions.keys()) {
             log.create_topic(topic, self.partitions.get(topic).copied().unwrap_or(1))?;
         }
+        let scratch = Scratch(
+            std::env::temp_dir().join(format!("kstreams-driver-{}", Random::from_os().uuid())),
+        );
         // A test moves the clock in leaps: nobody is to be taken for dead in between.
         let config = self
             .config
             .clock(clock.clone())
             .random(Random::seeded(0))
+            .state_dir(&scratch.0)
             .session_timeout(FOREVER)
             .rebalance_timeout(FOREVER)
             .transaction_timeout(FOREVER);
@@ -124,7 +141,15 @@ impl TestDriverBuilder {
             global.bootstrap()?;
         }
         let worker = Worker::new(Arc::clone(&shared), 0)?;
-        let mut driver = TestDriver { log, clock, read: BTreeMap::new(), shared, worker, global };
+        let mut driver = TestDriver {
+            log,
+            clock,
+            read: BTreeMap::new(),
+            shared,
+            worker,
+            global,
+            _scratch: scratch,
+        };
         driver.settle()?;
         Ok(driver)
     }
