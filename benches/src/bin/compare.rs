@@ -4,6 +4,8 @@
 //! `--records 2000000 --rounds 3 --partitions 4 --threads 1 --value-bytes 92 --keys 100000
 //! --workloads passthrough,limit-port,limit-rdkafka,count --guarantees at-least-once,exactly-once`
 
+#![expect(clippy::print_stdout, reason = "a bench program prints its figures")]
+
 use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Duration;

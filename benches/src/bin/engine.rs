@@ -4,6 +4,8 @@
 //! --output --workload passthrough|chain|count --store rocksdb|memory --guarantee
 //! at-least-once|exactly-once --threads --records --commit-ms --state-dir`
 
+#![expect(clippy::print_stdout, reason = "a bench program prints its figures")]
+
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

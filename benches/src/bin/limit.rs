@@ -4,6 +4,8 @@
 //! `--client rdkafka` is what one writes with rdkafka's safe API. Other arguments as `engine`:
 //! `--bootstrap --app-id --input --output --guarantee --records --commit-ms`
 
+#![expect(clippy::print_stdout, reason = "a bench program prints its figures")]
+
 use std::time::Duration;
 
 use kstreams::log::{
