@@ -45,7 +45,10 @@ impl Worker {
         self.last_commit = self.shared.config.clock.monotonic();
         let mut offsets = Vec::new();
         for task in self.tasks.values() {
-            task.offsets(&mut offsets, self.shared.has(Bug::CommitFetched));
+            let is_fenced_by_them = task.is_dirty()
+                && self.shared.config.guarantee == Guarantee::ExactlyOnce
+                && !self.shared.has(Bug::OffsetsIfMoved);
+            task.offsets(&mut offsets, is_fenced_by_them, self.shared.has(Bug::CommitFetched));
         }
         if self.shared.has(Bug::ForgetStreamTime) {
             offsets.iter_mut().for_each(|(_, offset)| offset.metadata.clear());

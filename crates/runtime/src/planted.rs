@@ -37,6 +37,8 @@ macro_rules! bugs {
 bugs! {
     /// A transaction commits without the input positions.
     SkipOffsets = "skip-offsets",
+    /// A transaction that only punctuators have filled has no positions, so nobody fences it.
+    OffsetsIfMoved = "offsets-if-moved",
     /// At least once: positions are committed before the output is acknowledged.
     CommitBeforeFlush = "commit-before-flush",
     /// Stores commit before the log does.

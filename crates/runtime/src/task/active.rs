@@ -76,7 +76,10 @@ impl Task {
         let mut progress = Progress::default();
         while progress.n_processed < max {
             let chunk = max - progress.n_processed;
-            let (done, more) = self.guarded(|task| task.process_chunk(chunk, monotonic))?;
+            let processed = self.guarded(|task| task.process_chunk(chunk, monotonic));
+            // Records before a failed one have moved the position; what they wrote must leave too.
+            self.dirty |= processed.as_ref().map_or(true, |(done, _)| *done > 0);
+            let (done, more) = processed?;
             progress.n_processed += done;
             outlet.pass(CrashPoint::Processed);
             self.drain(outlet)?;
@@ -84,7 +87,6 @@ impl Task {
                 break;
             }
         }
-        self.dirty |= progress.n_processed > 0;
         Ok(progress)
     }
 
@@ -130,9 +132,10 @@ impl Task {
     /// As [`process`](Self::process).
     pub(crate) fn punctuate(&mut self, now: Timestamp, outlet: &mut Outlet) -> Result<bool> {
         self.flow.set_system_time(now);
-        let any = self.guarded(|task| task.flow.punctuate_wall_clock(now))?;
+        let punctuated = self.guarded(|task| task.flow.punctuate_wall_clock(now));
+        self.dirty |= punctuated.as_ref().map_or(true, |any| *any);
+        let any = punctuated?;
         if any {
-            self.dirty = true;
             outlet.pass(CrashPoint::Punctuated);
             self.drain(outlet)?;
         }
@@ -196,14 +199,16 @@ impl Task {
         self.dirty
     }
 
-    /// The positions that have moved since the last commit.
+    /// The positions that have moved since the last commit, or all of them: the group lets a
+    /// transaction pass for its positions alone, so one without them would not be fenced.
     pub(crate) fn offsets(
         &self,
         into: &mut Vec<(TopicPartition, CommittedOffset)>,
+        is_all: bool,
         is_of_fetched: bool,
     ) {
         for queue in &self.queues {
-            if let Some(mut offset) = queue.to_commit(encode_metadata) {
+            if let Some(mut offset) = queue.to_commit(is_all, encode_metadata) {
                 if is_of_fetched {
                     offset.offset = queue.fetched_to();
                 }

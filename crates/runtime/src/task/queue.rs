@@ -128,13 +128,14 @@ impl PartitionQueue {
         self.position
     }
 
-    /// What is to be committed, if it has moved.
+    /// What is to be committed, if it has moved or `is_wanted` in any case.
     pub(crate) fn to_commit(
         &self,
+        is_wanted: bool,
         metadata: impl FnOnce(Timestamp) -> String,
     ) -> Option<CommittedOffset> {
         let offset = self.next_offset();
-        if self.committed == Some(offset) {
+        if self.committed == Some(offset) && !is_wanted {
             return None;
         }
         Some(CommittedOffset {
