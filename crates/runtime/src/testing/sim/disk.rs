@@ -94,7 +94,8 @@ impl SimDisk {
             files.values_mut().filter(|file| !file.bytes.is_empty()).collect();
         let chosen = random.below(files.len() as u64) as usize;
         let Some(file) = files.get_mut(chosen) else { return false };
-        let at = random.below(file.bytes.len() as u64) as usize;
+        // Rather at the front, where it is no torn tail.
+        let at = random.below((file.bytes.len() as u64).div_ceil(2)) as usize;
         file.bytes[at] ^= 1 << random.below(8);
         true
     }

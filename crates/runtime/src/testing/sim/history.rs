@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kstreams_core::error::Result;
+use kstreams_core::error::{ErrorKind, Result};
 use kstreams_core::record::{Offset, TopicPartition};
 
 use super::ledger::Ledger;
-use super::network::OBSERVER;
+use super::network::{OBSERVER, SimNetwork};
 use super::trace::{Hash, Step, Trace};
 use crate::transport::memory::{MemoryLog, OwnedRecord};
 use crate::transport::{Admin, Consumer, ConsumerOptions, Isolation, Lane, Log, OffsetSpec};
@@ -80,6 +80,10 @@ impl History {
         self.partitions.iter().map(|(name, seen)| (name, &*seen.records))
     }
 
+    pub(super) fn topics(&self) -> std::collections::BTreeSet<&str> {
+        self.partitions.keys().map(|name| &*name.topic).collect()
+    }
+
     /// Everything before this offset is decided: committed, and seen here, or aborted.
     pub(super) fn stable(&self, partition: &TopicPartition) -> Offset {
         self.partitions.get(partition).map_or(0, |seen| seen.position)
@@ -89,6 +93,7 @@ impl History {
 /// Reads the log as it grows.
 pub(super) struct Observer {
     log: MemoryLog,
+    network: Arc<SimNetwork>,
     admin: Arc<dyn Admin>,
     consumer: Box<dyn Consumer>,
     trace: Trace,
@@ -98,6 +103,7 @@ pub(super) struct Observer {
 impl Observer {
     pub(super) fn new(
         log: &MemoryLog,
+        network: Arc<SimNetwork>,
         application_id: Arc<str>,
         ledger: Ledger,
         trace: Trace,
@@ -105,6 +111,7 @@ impl Observer {
         let (client_id, isolation) = (OBSERVER.to_owned(), Isolation::ReadCommitted);
         Ok(Self {
             log: log.clone(),
+            network,
             admin: log.admin()?,
             consumer: log.consumer(ConsumerOptions { client_id, isolation })?,
             trace,
@@ -117,12 +124,29 @@ impl Observer {
         })
     }
 
-    /// Reads what is new.
+    /// Reads what is new; no fault happens to the observer's requests.
     pub(super) fn look(&mut self) -> Result {
+        let current = self.network.serve(None);
+        let looked = self.read_on();
+        self.network.serve(current);
+        looked
+    }
+
+    fn read_on(&mut self) -> Result {
         self.assign_new()?;
         for (name, seen) in &mut self.history.partitions {
             loop {
-                let fetched = self.consumer.fetch(seen.lane, usize::MAX)?;
+                let fetched = match self.consumer.fetch(seen.lane, usize::MAX) {
+                    // The application has purged what it is done with; up to there lay what was
+                    // seen, and markers.
+                    Err(error) if error.kind() == ErrorKind::OffsetReset => {
+                        let asked = [(name.clone(), OffsetSpec::Earliest)];
+                        let starts = self.admin.offsets(&asked, Duration::ZERO)?;
+                        self.consumer.seek(seen.lane, starts[0])?;
+                        continue;
+                    }
+                    fetched => fetched?,
+                };
                 seen.position = fetched.position;
                 let Some(batch) = fetched.records else { break };
                 for index in 0..batch.len() {

@@ -8,7 +8,7 @@ use kstreams_core::error::{Error, Result};
 use kstreams_topology::Topology;
 
 use super::disk::SimDisk;
-use super::instance_probe::InstanceProbe;
+use super::instance_probe::{CutOff, InstanceProbe};
 use crate::app::State;
 use crate::config::Config;
 use crate::directory::StateDirectory;
@@ -25,8 +25,11 @@ pub(super) struct Instance {
     pub(super) disk: SimDisk,
     pub(super) probe: Arc<InstanceProbe>,
     pub(super) process: Option<Process>,
+    /// A bit of its disk has flipped.
+    pub(super) is_damaged: bool,
     /// Until when it stands still.
     pub(super) paused_until: Duration,
+    pub(super) cut_off: CutOff,
     pub(super) cut_off_until: Duration,
 }
 

@@ -2,11 +2,12 @@
 //! with.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kstreams_core::record::TopicPartition;
 use parking_lot::Mutex;
 
+use super::history::Observer;
 use super::ledger::{CommitEvent, Ledger};
 use super::report::Coverage;
 use super::trace::{Step, Trace};
@@ -18,11 +19,23 @@ use crate::transport::CommittedOffset;
 pub(super) struct InstanceProbe {
     index: usize,
     worker: AtomicUsize,
-    is_cut_off: AtomicBool,
+    cut_off: Mutex<CutOff>,
     armed: Mutex<Option<Armed>>,
     coverage: Arc<Mutex<Coverage>>,
     ledger: Ledger,
     trace: Trace,
+    /// Sees what is committed before the instance goes on, and perhaps purges it.
+    observer: Option<Arc<Mutex<Observer>>>,
+}
+
+/// Whom the instance cannot reach.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum CutOff {
+    #[default]
+    No,
+    /// The coordinator of its group; that of transactions is another broker.
+    FromGroup,
+    FromAll,
 }
 
 /// Where the instance will die: at this point, when it was passed so many times more.
@@ -42,12 +55,18 @@ impl InstanceProbe {
         Self {
             index,
             worker: AtomicUsize::new(0),
-            is_cut_off: AtomicBool::new(false),
+            cut_off: Mutex::default(),
             armed: Mutex::default(),
             coverage,
             ledger,
             trace,
+            observer: None,
         }
+    }
+
+    /// The same, shown to an observer at each commit.
+    pub(super) fn watched_by(self, observer: &Arc<Mutex<Observer>>) -> Self {
+        Self { observer: Some(Arc::clone(observer)), ..self }
     }
 
     pub(super) fn index(&self) -> usize {
@@ -63,12 +82,12 @@ impl InstanceProbe {
         self.worker.store(worker, Ordering::Relaxed);
     }
 
-    pub(super) fn cut_off(&self, is_cut_off: bool) {
-        self.is_cut_off.store(is_cut_off, Ordering::Relaxed);
+    pub(super) fn set_cut_off(&self, cut_off: CutOff) {
+        *self.cut_off.lock() = cut_off;
     }
 
-    pub(super) fn is_cut_off(&self) -> bool {
-        self.is_cut_off.load(Ordering::Relaxed)
+    pub(super) fn cut_off(&self) -> CutOff {
+        *self.cut_off.lock()
     }
 }
 
@@ -104,6 +123,10 @@ impl Probe for InstanceProbe {
             self.trace.note(Step::Committed { instance, worker, partition: name, offset });
             let partition = partition.clone();
             self.ledger.commit(CommitEvent { instance, worker, partition, offset });
+        }
+        if let Some(observer) = &self.observer {
+            // If it fails now, it will when the world looks.
+            drop(observer.lock().look());
         }
     }
 }

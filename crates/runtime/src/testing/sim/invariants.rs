@@ -20,6 +20,8 @@ pub(super) type Broken = (&'static str, String);
 #[derive(Debug)]
 pub(super) struct Invariants {
     guarantee: Guarantee,
+    /// Changelogs are compacted, so a store that is being restored is no state they ever had.
+    is_compacting: bool,
     ledger: Ledger,
     folds: BTreeMap<TopicPartition, Fold>,
     /// Steps of stores that stand for offsets which are not decided yet.
@@ -65,9 +67,10 @@ impl Fold {
 }
 
 impl Invariants {
-    pub(super) fn new(guarantee: Guarantee, ledger: Ledger) -> Self {
+    pub(super) fn new(guarantee: Guarantee, is_compacting: bool, ledger: Ledger) -> Self {
         Self {
             guarantee,
+            is_compacting,
             ledger,
             folds: BTreeMap::new(),
             waiting: Vec::new(),
@@ -87,7 +90,9 @@ impl Invariants {
         for event in &stores {
             self.mark_moves_forward(event)?;
         }
-        self.waiting.extend(stores);
+        let is_compacting = self.is_compacting;
+        let is_settled = |event: &StoreEvent| !is_compacting || event.step == StoreStep::Commit;
+        self.waiting.extend(stores.into_iter().filter(is_settled));
         self.stores_are_their_changelogs(history)
     }
 

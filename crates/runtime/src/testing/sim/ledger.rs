@@ -2,11 +2,19 @@
 //! that processors saw. Probes and stores write it, the invariants read it.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use kstreams_core::error::{Error, ErrorKind, Result};
+use kstreams_core::random::Random;
 use kstreams_core::record::{Offset, RecordMetadata, TopicPartition};
 use kstreams_core::task::TaskId;
 use parking_lot::Mutex;
+
+use super::plan::Rate;
+use super::report::Coverage;
 
 /// A store has changed what is on disk.
 #[derive(Clone, Debug)]
@@ -80,18 +88,66 @@ impl Ledger {
     }
 }
 
-/// Counts which records processors saw; a topology takes it from [`SimEnv`](super::SimEnv).
+/// Shows processors to the simulation; a topology takes it from [`SimEnv`](super::SimEnv).
 ///
 /// With it a simulation knows that no record of an aborted transaction was read, and how often a
-/// record may have been processed again.
-#[derive(Clone, Debug)]
-pub struct Tap(pub(super) Ledger);
+/// record may have been processed again; and user code can fail, as it does.
+#[derive(Clone)]
+pub struct Tap {
+    pub(super) ledger: Ledger,
+    pub(super) trouble: Arc<Trouble>,
+}
 
 impl Tap {
-    /// Notes the record in work: `tap.saw(ctx.record_metadata())`.
-    pub fn saw(&self, record: Option<RecordMetadata<'_>>) {
+    /// Notes the record in work: `tap.saw(ctx.record_metadata())?`.
+    ///
+    /// # Errors
+    /// If the seed says that user code fails here.
+    ///
+    /// # Panics
+    /// If the seed says that user code panics here.
+    pub fn saw(&self, record: Option<RecordMetadata<'_>>) -> Result {
         if let Some(record) = record {
-            self.0.saw(record.topic, record.partition, record.offset);
+            self.ledger.saw(record.topic, record.partition, record.offset);
+        }
+        self.trouble.strike()
+    }
+}
+
+impl fmt::Debug for Tap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tap").finish_non_exhaustive()
+    }
+}
+
+/// Lets user code fail.
+pub(super) struct Trouble {
+    rate: Rate,
+    random: Random,
+    is_over: AtomicBool,
+    coverage: Arc<Mutex<Coverage>>,
+}
+
+impl Trouble {
+    pub(super) fn new(rate: Rate, random: Random, coverage: Arc<Mutex<Coverage>>) -> Self {
+        Self { rate, random, is_over: AtomicBool::new(false), coverage }
+    }
+
+    pub(super) fn end(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+
+    fn strike(&self) -> Result {
+        let happens = self.rate.0 > 0 && self.random.below(10_000) < u64::from(self.rate.0);
+        if !happens || self.is_over.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.coverage.lock().count("failures of user code");
+        match self.random.below(3) {
+            0 => Err(Error::new(ErrorKind::User, "user code fails")),
+            1 => Err(Error::new(ErrorKind::Unavailable, "what user code asks does not answer")),
+            // As a panic, but without the hook that prints it.
+            _ => resume_unwind(Box::new("user code panics")),
         }
     }
 }

@@ -9,6 +9,9 @@ mod simulation;
 mod feed;
 mod oracle;
 mod plan;
+
+mod disturb;
+mod settle;
 mod world;
 
 mod history;

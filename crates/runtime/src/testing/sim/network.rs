@@ -9,7 +9,7 @@ use kstreams_core::error::ErrorKind;
 use kstreams_core::random::Random;
 use parking_lot::Mutex;
 
-use super::instance_probe::InstanceProbe;
+use super::instance_probe::{CutOff, InstanceProbe};
 use super::plan::{NetworkPlan, Rate};
 use super::report::Coverage;
 use super::trace::{Step, Trace};
@@ -46,8 +46,9 @@ impl SimNetwork {
     }
 
     /// From now on requests come from this instance.
-    pub(super) fn serve(&self, instance: Option<Arc<InstanceProbe>>) {
-        self.state.lock().current = instance;
+    /// Tells from which they came before.
+    pub(super) fn serve(&self, instance: Option<Arc<InstanceProbe>>) -> Option<Arc<InstanceProbe>> {
+        std::mem::replace(&mut self.state.lock().current, instance)
     }
 
     pub(super) fn set_faulty(&self, is_faulty: bool) {
@@ -106,8 +107,24 @@ impl SimNetwork {
         if is_transactional && self.happens(plan.fence) {
             return Some(Fault::Refuse(ErrorKind::Fenced));
         }
+        if is_transactional && self.happens(plan.fatal) {
+            return Some(Fault::Refuse(ErrorKind::Fatal));
+        }
         None
     }
+}
+
+/// True for what goes to the coordinator of the group.
+fn is_of_group(kind: RequestKind) -> bool {
+    matches!(
+        kind,
+        RequestKind::Heartbeat
+            | RequestKind::Acknowledge
+            | RequestKind::Commit
+            | RequestKind::Committed
+            | RequestKind::AddOffsets
+            | RequestKind::Leave
+    )
 }
 
 impl Faults for SimNetwork {
@@ -126,12 +143,12 @@ impl Faults for SimNetwork {
         if !is_faulty {
             return None;
         }
-        let is_of_client = request.kind != RequestKind::WriteMarkers;
-        let fault = if current.is_cut_off() && is_of_client {
-            Some(Fault::DropRequest)
-        } else {
-            self.draw(request)
-        }?;
+        let is_cut_off = match current.cut_off() {
+            CutOff::No => false,
+            CutOff::FromGroup => is_of_group(request.kind),
+            CutOff::FromAll => request.kind != RequestKind::WriteMarkers,
+        };
+        let fault = if is_cut_off { Some(Fault::DropRequest) } else { self.draw(request) }?;
         self.coverage.lock().network(&fault);
         let (instance, request) = (current.index(), request.kind);
         self.trace.note(Step::Network { instance, request, fault });

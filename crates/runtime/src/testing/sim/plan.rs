@@ -39,6 +39,8 @@ pub struct SimPlan {
     pub(super) rebalance_timeout: Duration,
     pub(super) transaction_timeout: Duration,
     pub(super) has_upstream_transactions: bool,
+    /// Input comes in bursts, with quiet between them.
+    pub(super) is_bursty: bool,
     pub(super) network: NetworkPlan,
     pub(super) crash: Rate,
     /// Of starts that are armed with a crash point.
@@ -48,6 +50,10 @@ pub struct SimPlan {
     pub(super) flip_bit: Rate,
     pub(super) pause: Rate,
     pub(super) cut_off: Rate,
+    /// Of user code: it fails or panics.
+    pub(super) trouble: Rate,
+    pub(super) compact: Rate,
+    pub(super) step_clock: Rate,
     pub(super) stop: Rate,
     pub(super) full_disk: Rate,
     pub(super) leap: Rate,
@@ -65,8 +71,16 @@ pub(super) struct NetworkPlan {
     pub(super) duplicate: Rate,
     pub(super) refuse: Rate,
     pub(super) fence: Rate,
+    pub(super) fatal: Rate,
     /// The largest delay.
     pub(super) latest: Duration,
+}
+
+impl NetworkPlan {
+    /// True if requests of the past may arrive after the faults have ended.
+    pub(super) fn is_late(&self) -> bool {
+        [self.late, self.late_produce, self.late_end, self.late_markers].iter().any(|r| r.0 > 0)
+    }
 }
 
 impl SimPlan {
@@ -97,6 +111,7 @@ impl SimPlan {
             duplicate: rate(&[50, 200, 1000]),
             refuse: rate(&[20, 100, 400]),
             fence: rate(&[20, 100]),
+            fatal: rate(&[5, 20]),
             latest: millis(&[200, 2000, 8000]),
         };
         let plan = Self {
@@ -110,18 +125,22 @@ impl SimPlan {
             n_steps: 500 + random.below(1500) as usize,
             commit_interval,
             buffered_records: one_of(&[1, 3, 10, 50]) as usize,
-            session_timeout: millis(&[1000, 3000]),
+            session_timeout: millis(&[400, 1000, 3000]),
             rebalance_timeout: millis(&[2000, 5000]),
-            transaction_timeout: millis(&[500, 1500, 4000]).max(commit_interval * 2),
+            transaction_timeout: millis(&[500, 1500, 6000]).max(commit_interval * 2),
+            is_bursty: random.below(2) == 0,
             has_upstream_transactions: random.below(3) == 0,
             network: if is_faulty { network } else { NetworkPlan::default() },
             crash: rate(&[10, 30, 60]),
             armed: rate(&[5000, 10_000]),
             machine: rate(&[1000, 3000, 10_000]),
             lose_disk: rate(&[500, 2000]),
-            flip_bit: rate(&[500, 2000]),
-            pause: rate(&[10, 30]),
+            flip_bit: rate(&[1000, 5000]),
+            pause: rate(&[20, 60]),
             cut_off: rate(&[10, 30]),
+            trouble: rate(&[10, 50]),
+            compact: rate(&[20, 100]),
+            step_clock: rate(&[20, 100]),
             stop: rate(&[10, 40]),
             full_disk: rate(&[5, 20]),
             leap: rate(&[20, 100]),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::instance_probe::CutOff;
 use crate::probe::CrashPoint;
 use crate::transport::memory::{Fault, RequestKind};
 
@@ -22,11 +23,13 @@ pub(super) enum Step {
     Stop { instance: usize },
     Crash { instance: usize, point: Option<CrashPoint>, is_machine: bool },
     Pause { instance: usize, by: Duration },
-    Isolate { instance: usize, by: Duration },
+    CutOff { instance: usize, from: CutOff, by: Duration },
+    ClockStep(i64),
     Disk { instance: usize, what: &'static str },
     Network { instance: usize, request: RequestKind, fault: Fault },
     Committed { instance: usize, worker: usize, partition: String, offset: i64 },
     Seen { topic: String, partition: i32, offset: i64, content: u64 },
+    Compact,
     Heal,
     Settled,
 }
@@ -59,9 +62,10 @@ impl fmt::Display for Step {
             Self::Pause { instance, by } => {
                 write!(f, "instance {instance}: stands still for {} ms", by.as_millis())
             }
-            Self::Isolate { instance, by } => {
-                write!(f, "instance {instance}: cut off for {} ms", by.as_millis())
+            Self::CutOff { instance, from, by } => {
+                write!(f, "instance {instance}: cut off {from:?} for {} ms", by.as_millis())
             }
+            Self::ClockStep(by) => write!(f, "clock: the wall clock steps by {by} ms"),
             Self::Disk { instance, what } => write!(f, "instance {instance}: disk: {what}"),
             Self::Network { instance, request, fault } => {
                 write!(f, "instance {instance}: {request:?}: {fault:?}")
@@ -72,6 +76,7 @@ impl fmt::Display for Step {
             Self::Seen { topic, partition, offset, content } => {
                 write!(f, "log: {topic}-{partition}@{offset} is committed ({content:016x})")
             }
+            Self::Compact => f.write_str("log: changelogs are compacted"),
             Self::Heal => f.write_str("faults end"),
             Self::Settled => f.write_str("settled"),
         }
