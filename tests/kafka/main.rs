@@ -4,6 +4,7 @@
 //! broker start their own.
 
 #![cfg(all(feature = "kafka", feature = "rocksdb"))]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 // The main example as several processes, with one of them killed.
 mod flights;

@@ -1,5 +1,7 @@
 //! A hop allocates nothing: counted by an allocator, over records through a chain of processors.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
