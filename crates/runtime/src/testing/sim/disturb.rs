@@ -70,7 +70,7 @@ impl World<'_> {
             self.compact()?;
         } else if self.happens(often(plan.step_clock)) {
             let by = self.random.below(4000) as i64 - 2000;
-            self.trace.note(Step::ClockStep(by));
+            self.trace.note(Step::WallClock(by));
             self.coverage.lock().count("steps of the wall clock");
             self.clock.set_wall(Timestamp::from_millis(self.clock.now().as_millis() + by));
         }

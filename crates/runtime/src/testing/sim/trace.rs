@@ -24,7 +24,7 @@ pub(super) enum Step {
     Crash { instance: usize, point: Option<CrashPoint>, is_machine: bool },
     Pause { instance: usize, by: Duration },
     CutOff { instance: usize, from: CutOff, by: Duration },
-    ClockStep(i64),
+    WallClock(i64),
     Disk { instance: usize, what: &'static str },
     Network { instance: usize, request: RequestKind, fault: Fault },
     Committed { instance: usize, worker: usize, partition: String, offset: i64 },
@@ -65,7 +65,7 @@ impl fmt::Display for Step {
             Self::CutOff { instance, from, by } => {
                 write!(f, "instance {instance}: cut off {from:?} for {} ms", by.as_millis())
             }
-            Self::ClockStep(by) => write!(f, "clock: the wall clock steps by {by} ms"),
+            Self::WallClock(by) => write!(f, "clock: the wall clock steps by {by} ms"),
             Self::Disk { instance, what } => write!(f, "instance {instance}: disk: {what}"),
             Self::Network { instance, request, fault } => {
                 write!(f, "instance {instance}: {request:?}: {fault:?}")
