@@ -1,8 +1,12 @@
-//! Runs the same workload by turns on the engine and on the bare loops, beside one broker, and
-//! prints median and spread. Starts and stops that broker itself.
+//! Runs the same workload by turns on the engine, on Kafka Streams for Java and on the bare loops,
+//! beside one broker, and prints median and spread. Starts and stops that broker itself.
 //!
 //! `--records 2000000 --rounds 3 --partitions 4 --threads 1 --value-bytes 92 --keys 100000
-//! --workloads passthrough,limit-port,limit-rdkafka,count --guarantees at-least-once,exactly-once`
+//! --workloads passthrough,java-passthrough,limit-port,limit-rdkafka,count,java-count
+//! --guarantees at-least-once,exactly-once`
+//!
+//! Workloads: passthrough, chain, count, window-count, lookup, each also as `java-..`, and with
+//! `-memory` behind it for a store in memory; limit-port, limit-rdkafka.
 
 #![expect(clippy::print_stdout, reason = "a bench program prints its figures")]
 
@@ -13,7 +17,7 @@ use std::time::Duration;
 use kstreams::log::{KafkaLog, Log, NewTopic, OutgoingRecord, ProducerOptions, Sent};
 use kstreams::prelude::*;
 use kstreams_benches::Args;
-use kstreams_broker::Broker;
+use kstreams_broker::{Broker, Java};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -34,7 +38,12 @@ fn main() -> Result {
     let rounds = args.number("rounds", 3)?;
     let broker = Broker::start().map_err(|e| e.to_string())?;
     let log = KafkaLog::new(broker.bootstrap());
-    preload(&log, &args)?;
+    create(&log, &[("input", &args), ("table", &args)])?;
+    let (n, n_keys) = (args.number("records", 2_000_000)?, args.number("keys", 100_000)?);
+    let random = kstreams::random::Random::seeded(7);
+    fill(&log, "table", (0..n_keys).map(|key| (key, 0)), &args)?;
+    let records = (0..n).map(|index| (random.below(n_keys), 1_700_000_000_000 + index as i64));
+    fill(&log, "input", records, &args)?;
 
     let workloads = args.get("workloads", "passthrough,limit-port,limit-rdkafka,count");
     let guarantees = args.get("guarantees", "at-least-once,exactly-once");
@@ -101,25 +110,28 @@ fn create(log: &KafkaLog, topics: &[(&str, &Args)]) -> Result {
     log.admin()?.create_topics(&new, LONG)
 }
 
-fn preload(log: &KafkaLog, args: &Args) -> Result {
-    create(log, &[("input", args)])?;
+/// Writes a record for each key and time.
+fn fill(
+    log: &KafkaLog,
+    topic: &str,
+    records: impl Iterator<Item = (u64, i64)>,
+    args: &Args,
+) -> Result {
     let mut producer = log.producer(ProducerOptions {
         client_id: "preload".into(),
         transactional_id: None,
         transaction_timeout: LONG,
     })?;
-    let topic = producer.topic("input")?;
-    let (n, n_keys) = (args.number("records", 2_000_000)?, args.number("keys", 100_000)?);
+    let topic = producer.topic(topic)?;
     let value = vec![b'v'; args.number("value-bytes", 92)? as usize];
-    let random = kstreams::random::Random::seeded(7);
-    for index in 0..n {
-        let key = random.below(n_keys).to_be_bytes();
+    for (key, millis) in records {
+        let key = key.to_be_bytes();
         let record = OutgoingRecord {
             topic,
             partition: None,
             key: Some(&key),
             value: Some(&value),
-            timestamp: Timestamp::from_millis(1_700_000_000_000 + index as i64),
+            timestamp: Timestamp::from_millis(millis),
             headers: &Headers::default(),
             tag: 0,
         };
@@ -132,16 +144,27 @@ fn preload(log: &KafkaLog, args: &Args) -> Result {
 
 fn run(broker: &Broker, workload: &str, guarantee: &str, id: &str, args: &Args) -> Result<String> {
     let here = std::env::current_exe()?;
-    let (program, own) = match workload.strip_prefix("limit-") {
-        Some(client) => ("limit", vec!["--client", client]),
-        None => ("engine", vec!["--workload", workload.trim_end_matches("-memory")]),
+    let own = |program: &str| Command::new(here.with_file_name(program));
+    let mut command = if let Some(client) = workload.strip_prefix("limit-") {
+        let mut command = own("limit");
+        command.args(["--client", client]);
+        command
+    } else {
+        let (mut command, workload) = match workload.strip_prefix("java-") {
+            Some(workload) => {
+                let java = Java::prepare().map_err(|e| e.to_string())?;
+                (java.at_full_speed("kstreams.PeerEngine"), workload)
+            }
+            None => (own("engine"), workload),
+        };
+        let (workload, store) = match workload.strip_suffix("-memory") {
+            Some(workload) => (workload, "memory"),
+            None => (workload, "rocksdb"),
+        };
+        command.args(["--workload", workload, "--store", store, "--table", "table"]);
+        command.args(["--threads", args.get("threads", "1")]);
+        command
     };
-    let mut command = Command::new(here.with_file_name(program));
-    command.args(own);
-    if program == "engine" {
-        let store = if workload.ends_with("-memory") { "memory" } else { "rocksdb" };
-        command.args(["--store", store, "--threads", args.get("threads", "1")]);
-    }
     command
         .args(["--bootstrap", broker.bootstrap(), "--app-id", id, "--input", "input"])
         .args(["--output", &format!("out-{id}"), "--guarantee", guarantee])

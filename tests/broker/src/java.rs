@@ -55,6 +55,15 @@ impl Java {
         self.launch(&["-Xmx512m"], main_class)
     }
 
+    /// A command that runs `main_class` as the JVM would by itself: all of its compilers and its own
+    /// choice of collector and heap. For programs whose speed is measured.
+    pub fn at_full_speed(&self, main_class: &str) -> Command {
+        let mut command = Command::new(&self.java);
+        command.arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=error");
+        command.arg("-cp").arg(&self.classpath).arg(main_class);
+        command
+    }
+
     /// Runs a main class to its end and gives what it printed.
     ///
     /// # Errors
