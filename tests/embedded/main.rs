@@ -17,6 +17,7 @@ mod exactly_once;
 mod failures;
 mod life_cycle;
 mod sharing;
+mod standbys;
 mod state;
 
 mod global;

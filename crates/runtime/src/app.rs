@@ -17,6 +17,7 @@ use crate::config::{Config, UncaughtVerdict};
 use crate::global::GlobalWorker;
 use crate::shared::{Shared, TaskInfo, WorkerState};
 use crate::start;
+use crate::task::StandbyStore;
 use crate::transport::{Log, Waker};
 use crate::worker::{Turn, Worker};
 
@@ -306,6 +307,11 @@ impl Streams {
     /// The tasks that run here, as they were at their last commit.
     pub fn tasks(&self) -> Vec<TaskInfo> {
         self.running.lock().shared.as_ref().map(|shared| shared.tasks()).unwrap_or_default()
+    }
+
+    /// The stores of standby tasks here, with how far each is behind its changelog.
+    pub fn standbys(&self) -> Vec<StandbyStore> {
+        self.running.lock().shared.as_ref().map(|shared| shared.standbys()).unwrap_or_default()
     }
 
     /// A store of every task that runs here, to read from.

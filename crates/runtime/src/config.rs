@@ -13,6 +13,7 @@ use kstreams_core::time::{Clock, SystemClock};
 
 use crate::app::State;
 use crate::probe::Probe;
+use crate::task::{StandbyChange, StandbyStore};
 
 /// What a crash may repeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,7 @@ pub enum UncaughtVerdict {
 type OnUncaught = dyn Fn(&Error) -> UncaughtVerdict + Send + Sync;
 type OnState = dyn Fn(State, State) + Send + Sync;
 type OnRestore = dyn Fn(&RestoreProgress) + Send + Sync;
+type OnStandby = dyn Fn(StandbyChange, &StandbyStore) + Send + Sync;
 
 /// How far the restore of one store has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,6 +110,7 @@ pub struct Config {
     pub(crate) on_uncaught: Arc<OnUncaught>,
     pub(crate) on_state: Arc<OnState>,
     pub(crate) on_restore: Arc<OnRestore>,
+    pub(crate) on_standby: Arc<OnStandby>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<Random>,
     /// Watches the workers in simulation.
@@ -156,6 +159,7 @@ impl Config {
             on_uncaught: Arc::new(|_| UncaughtVerdict::ShutdownClient),
             on_state: Arc::new(|_, _| {}),
             on_restore: Arc::new(|_| {}),
+            on_standby: Arc::new(|_, _| {}),
             clock: Arc::new(SystemClock::new()),
             random: Arc::new(Random::from_os()),
             probe: None,
@@ -275,6 +279,17 @@ impl Config {
     #[must_use]
     pub fn on_restore(mut self, f: impl Fn(&RestoreProgress) + Send + Sync + 'static) -> Self {
         self.on_restore = Arc::new(f);
+        self
+    }
+
+    /// Called as stores of standby tasks follow their changelogs: at the start, after each batch,
+    /// when the task becomes active here, at the end (KIP-988).
+    #[must_use]
+    pub fn on_standby(
+        mut self,
+        f: impl Fn(StandbyChange, &StandbyStore) + Send + Sync + 'static,
+    ) -> Self {
+        self.on_standby = Arc::new(f);
         self
     }
 

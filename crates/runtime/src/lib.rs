@@ -12,6 +12,7 @@ mod config;
 mod blueprint;
 mod directory;
 mod shared;
+mod standbys;
 mod start;
 mod topics;
 
@@ -34,3 +35,4 @@ pub use config::{Config, Guarantee, RestoreProgress, UncaughtVerdict};
 #[cfg(feature = "planted-bugs")]
 pub use planted::Bug;
 pub use shared::TaskInfo;
+pub use task::{StandbyChange, StandbyStore};

@@ -23,20 +23,27 @@ use crate::worker::Worker;
 impl Worker {
     /// Opens the tasks that are ours and that no other thread holds any more; true if any was.
     pub(crate) fn open_pending(&mut self) -> Result<bool> {
-        let claims: Vec<TaskClaim> =
-            self.pending.iter().filter_map(|id| self.shared.directory.claim(*id)).collect();
-        if claims.is_empty() {
+        let mut opened = Vec::new();
+        // Tasks that an error drops here stay pending.
+        for id in self.pending.clone() {
+            if let Some(task) = self.promote(id)? {
+                opened.push((task, self.shared.blueprint(id)?));
+            } else if let Some(claim) = self.shared.directory.claim(id) {
+                opened.push(open(&self.shared, claim)?);
+            }
+        }
+        if opened.is_empty() {
             return Ok(false);
         }
-        // Tasks that an error drops here stay pending.
-        let mut opened = Vec::with_capacity(claims.len());
-        for claim in claims {
-            opened.push(open(&self.shared, claim)?);
-        }
         self.shared.pass(CrashPoint::StoresOpened);
-        let positions = self.positions(&opened)?;
-        self.shared.pass(CrashPoint::PositionsRead);
-        let ranges = self.changelog_ranges(&opened, &positions)?;
+        let (positions, ranges) = match self.place(&opened) {
+            Ok(placed) => placed,
+            Err(error) => {
+                // What is in memory would be lost, what is on disk opened twice.
+                self.standbys.idle.extend(opened.into_iter().map(|(task, _)| task));
+                return Err(error);
+            }
+        };
         for (((task, _), positions), ranges) in opened.into_iter().zip(positions).zip(ranges) {
             let id = task.id;
             let config = &self.shared.config;
@@ -46,6 +53,15 @@ impl Worker {
             self.restoring.push(restoring);
         }
         Ok(true)
+    }
+
+    /// Where these tasks stand in the log: their inputs and their changelogs.
+    fn place(&mut self, opened: &[(OpenTask, Blueprint)]) -> Result<(Vec<Positions>, Vec<Ranges>)> {
+        let positions = self.positions(opened)?;
+        self.shared.pass(CrashPoint::PositionsRead);
+        let tasks: Vec<&OpenTask> = opened.iter().map(|(task, _)| task).collect();
+        let ranges = self.changelog_ranges(&tasks, &positions)?;
+        Ok((positions, ranges))
     }
 
     /// Where each input of these tasks goes on: the committed offset, or what its reset rule says.
@@ -118,16 +134,16 @@ impl Worker {
 
     /// What each store's changelog holds. The end counts open transactions too: restoring waits
     /// until they have ended, so nothing that will be committed is missed.
-    fn changelog_ranges(
+    pub(crate) fn changelog_ranges(
         &self,
-        opened: &[(OpenTask, Blueprint)],
+        opened: &[&OpenTask],
         positions: &[Positions],
-    ) -> Result<Vec<Vec<Option<LogRange>>>> {
+    ) -> Result<Vec<Ranges>> {
         let logs = |task: &OpenTask| -> Vec<TopicPartition> {
             task.stores.iter().filter_map(|store| store.changelog.clone()).collect()
         };
         let mut asked = Vec::new();
-        for partition in opened.iter().flat_map(|(task, _)| logs(task)) {
+        for partition in opened.iter().flat_map(|task| logs(task)) {
             asked.push((partition.clone(), OffsetSpec::Earliest));
             asked.push((partition, OffsetSpec::Latest(Isolation::ReadUncommitted)));
         }
@@ -139,7 +155,8 @@ impl Worker {
         let mut ranges =
             offsets.chunks_exact(2).map(|pair| LogRange { start: pair[0], end: pair[1] });
         let mut all = Vec::with_capacity(opened.len());
-        for ((task, _), positions) in opened.iter().zip(positions) {
+        for (index, task) in opened.iter().enumerate() {
+            let positions = positions.get(index).map_or(&[][..], Vec::as_slice);
             let of_store = |store: &TaskStore| {
                 let changelog = store.changelog.as_ref()?;
                 let mut range = ranges.next()?;
@@ -219,8 +236,11 @@ impl Worker {
 /// Per input of a task: the partition, the next offset, the partition time.
 type Positions = Vec<(TopicPartition, Offset, Timestamp)>;
 
+/// Per store of a task: what its changelog holds.
+type Ranges = Vec<Option<LogRange>>;
+
 /// Opens a task's stores. A store that is corrupt is wiped, and restored like a new one.
-fn open(shared: &Arc<Shared>, claim: TaskClaim) -> Result<(OpenTask, Blueprint)> {
+pub(crate) fn open(shared: &Arc<Shared>, claim: TaskClaim) -> Result<(OpenTask, Blueprint)> {
     let id = claim.task();
     let blueprint = shared.blueprint(id)?;
     let times = Arc::new(TaskTimes::new());

@@ -114,6 +114,14 @@ crash_points! {
     AfterAbort = "after-abort",
     /// A producer was replaced.
     ProducerReplaced = "producer-replaced",
+    /// The stores of standby tasks are open.
+    StandbyOpened = "standby-opened",
+    /// A standby has applied records.
+    StandbyStep = "standby-step",
+    /// A standby is to become active.
+    StandbyPromoted = "standby-promoted",
+    /// A task that was active is to become a standby.
+    TaskRecycled = "task-recycled",
     /// A task is closed.
     TaskClosed = "task-closed",
     /// The local state of a task is deleted.

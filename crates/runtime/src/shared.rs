@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::directory::StateDirectory;
 use crate::planted::{Bug, is_planted};
 use crate::probe::CrashPoint;
+use crate::task::StandbyStore;
 use crate::topics::TopicCounts;
 use crate::transport::{Admin, Log};
 
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     states: Mutex<States>,
     changed: Condvar,
     tasks: Mutex<BTreeMap<TaskId, RunningTask>>,
+    /// By worker.
+    standbys: Mutex<BTreeMap<usize, Vec<StandbyStore>>>,
 }
 
 /// What a thread is doing.
@@ -102,6 +105,7 @@ impl Shared {
             }),
             changed: Condvar::new(),
             tasks: Mutex::default(),
+            standbys: Mutex::default(),
         }
     }
 
@@ -256,6 +260,14 @@ impl Shared {
 
     pub(crate) fn withdraw(&self, task: TaskId) {
         self.tasks.lock().remove(&task);
+    }
+
+    pub(crate) fn report_standbys(&self, worker: usize, stores: Vec<StandbyStore>) {
+        self.standbys.lock().insert(worker, stores);
+    }
+
+    pub(crate) fn standbys(&self) -> Vec<StandbyStore> {
+        self.standbys.lock().values().flatten().cloned().collect()
     }
 
     pub(crate) fn tasks(&self) -> Vec<TaskInfo> {

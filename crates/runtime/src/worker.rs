@@ -17,6 +17,7 @@ use crate::pause::Pause;
 use crate::planted::Bug;
 use crate::probe::CrashPoint;
 use crate::shared::{Shared, WorkerState};
+use crate::standbys::Standbys;
 use crate::task::{Restoring, Task};
 use crate::transport::{
     Assignment, Consumer, ConsumerOptions, Isolation, MemberOptions, Membership, MembershipEvent,
@@ -63,6 +64,7 @@ pub(crate) struct Worker {
     pub(crate) pending: BTreeSet<TaskId>,
     pub(crate) restoring: Vec<Restoring>,
     pub(crate) tasks: BTreeMap<TaskId, Task>,
+    pub(crate) standbys: Standbys,
     batch: usize,
     pub(crate) last_commit: Duration,
     pub(crate) last_purge: Duration,
@@ -118,6 +120,7 @@ impl Worker {
             pending: BTreeSet::new(),
             restoring: Vec::new(),
             tasks: BTreeMap::new(),
+            standbys: Standbys::default(),
             batch: 32,
             last_commit,
             last_purge: last_commit,
@@ -194,6 +197,15 @@ impl Worker {
         self.outlet.poll()?;
         self.commit_if_due()?;
         self.is_at_work = false;
+        if !self.shared.is_paused() {
+            match self.keep_standbys() {
+                // Tasks that run do not wait for those that are kept warm.
+                Err(error) if error.is_retriable() => {
+                    log::warn!("thread {}: standbys: {error}", self.index);
+                }
+                kept => busy |= kept?,
+            }
+        }
         self.report();
         group.map(|()| busy)
     }
@@ -254,8 +266,13 @@ impl Worker {
             if let Some(task) = self.tasks.remove(id) {
                 self.consumer.unassign(&task.lanes())?;
                 self.shared.withdraw(*id);
-                task.close();
-                self.shared.pass(CrashPoint::TaskClosed);
+                if target.standby.contains(id) && !task.is_dirty() {
+                    self.standbys.idle.push(task.recycle());
+                    self.shared.pass(CrashPoint::TaskRecycled);
+                } else {
+                    task.close();
+                    self.shared.pass(CrashPoint::TaskClosed);
+                }
                 log::info!("task {id}: closed, it has a new owner");
             }
         }
@@ -266,6 +283,7 @@ impl Worker {
             task.close(&mut *self.consumer);
         }
         self.suspended = false;
+        self.reconcile_standbys(target);
         let owned: BTreeSet<TaskId> = self
             .tasks
             .keys()
@@ -467,7 +485,9 @@ impl Worker {
         for task in std::mem::take(&mut self.restoring) {
             task.close(&mut *self.consumer);
         }
-        self.pending = self.target.active.clone();
+        let target = self.target.clone();
+        self.reconcile_standbys(&target);
+        self.pending = target.active;
         self.pause = Pause::None;
         Ok(())
     }

@@ -207,6 +207,11 @@ impl Flow {
         Ok(())
     }
 
+    /// Ends the flow and gives back what it was made with.
+    pub fn into_setup(self) -> TaskSetup {
+        self.env.setup
+    }
+
     /// Calls `close` of every processor.
     pub fn close(&mut self) {
         for slot in &mut self.slots {

@@ -12,7 +12,7 @@ use kstreams_core::record::{Offset, TopicPartition};
 use kstreams_core::task::TaskId;
 use kstreams_core::time::Timestamp;
 
-use super::{PartitionQueue, TaskStore, encode_metadata};
+use super::{OpenTask, PartitionQueue, TaskStore, encode_metadata};
 use crate::directory::TaskClaim;
 use crate::outlet::{Outlet, Topics};
 use crate::probe::{CrashPoint, unless_crash};
@@ -37,7 +37,7 @@ pub(crate) struct Task {
     pub(super) max_idle: Option<Duration>,
     /// Something happened since the last commit.
     pub(super) dirty: bool,
-    pub(super) _claim: TaskClaim,
+    pub(super) claim: TaskClaim,
 }
 
 impl Task {
@@ -255,13 +255,24 @@ impl Task {
         self.queues.iter().map(|queue| queue.lane).collect()
     }
 
-    /// Ends the task; what is not committed is forgotten.
-    pub(crate) fn close(mut self) {
+    /// Ends the processors and keeps the stores open, for a standby. Everything must be committed.
+    pub(crate) fn recycle(mut self) -> OpenTask {
+        self.close_flow();
+        let setup = self.flow.into_setup();
+        OpenTask { id: self.id, stores: self.stores, claim: self.claim, setup }
+    }
+
+    fn close_flow(&mut self) {
         let close = catch_unwind(AssertUnwindSafe(|| self.flow.close()));
         if let Err(panic) = close {
             unless_crash(panic);
             log::error!("task {}: a processor panicked in close", self.id);
         }
+    }
+
+    /// Ends the task; what is not committed is forgotten.
+    pub(crate) fn close(mut self) {
+        self.close_flow();
         for store in &self.stores {
             if let Err(error) = store.store.close() {
                 log::error!("task {}: closing store {}: {error}", self.id, store.store.name());

@@ -5,9 +5,12 @@ mod metadata;
 mod open;
 mod queue;
 mod restore;
+mod standby;
 
 pub(crate) use active::Task;
 pub(crate) use metadata::{decode as decode_metadata, encode as encode_metadata};
 pub(crate) use open::{OpenTask, TaskStore};
 pub(crate) use queue::PartitionQueue;
 pub(crate) use restore::{LogRange, Restoring};
+pub(crate) use standby::Standby;
+pub use standby::{StandbyChange, StandbyStore};

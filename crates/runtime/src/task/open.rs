@@ -107,7 +107,7 @@ impl OpenTask {
             topics: Topics::default(),
             max_idle,
             dirty: false,
-            _claim: self.claim,
+            claim: self.claim,
         })
     }
 

@@ -169,7 +169,7 @@ impl Job {
 
 /// The offset to restore from. A store that does not fit its changelog is wiped: it stands for
 /// offsets that are gone, or for more than there is.
-fn first_missing(open: &OpenTask, index: usize, range: LogRange) -> Result<Offset> {
+pub(super) fn first_missing(open: &OpenTask, index: usize, range: LogRange) -> Result<Offset> {
     let store: &Arc<_> = &open.stores[index].store;
     let Some(stands_for) = store.committed_offset().map_err(|error| error.at_task(open.id))? else {
         return Ok(range.start);

@@ -27,6 +27,8 @@ pub struct SimPlan {
     pub n_instances: usize,
     /// How many threads each has.
     pub n_threads: usize,
+    /// How many standbys each task with state has (streams protocol).
+    pub n_standby: usize,
     /// How many partitions the input and output topics have.
     pub n_partitions: i32,
     /// How many input records there are.
@@ -144,6 +146,7 @@ impl SimPlan {
             stop: rate(&[10, 40]),
             full_disk: rate(&[5, 20]),
             leap: rate(&[20, 100]),
+            n_standby: random.below(2) as usize,
         };
         plan.settled()
     }

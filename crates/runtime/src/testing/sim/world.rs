@@ -60,6 +60,7 @@ impl<'a> World<'a> {
             .clock(clock.clone())
             .non_blocking()
             .group_mode(plan.mode)
+            .n_standby(plan.n_standby)
             .faults(Arc::clone(&network) as _)
             .build();
         let trouble =
