@@ -239,9 +239,17 @@ impl Admin for KafkaAdmin {
                     round.push(question);
                 }
             }
-            for (question, offset) in
-                round.iter().zip(self.ask(&round, isolation, deadline, timeout)?)
-            {
+            let offsets = match self.ask(&round, isolation, deadline, timeout) {
+                // Leaders may have changed since this client was told of them, and nothing else
+                // makes it ask again within minutes: after a broker was killed, the epochs it
+                // knows are fenced.
+                Err(error) if error.kind() == ErrorKind::Unavailable && !deadline.is_over() => {
+                    self.topics(deadline.remaining())?;
+                    self.ask(&round, isolation, deadline, timeout)?
+                }
+                asked => asked?,
+            };
+            for (question, offset) in round.iter().zip(offsets) {
                 answers[question.index] = offset;
             }
             let asked: Vec<usize> = round.iter().map(|question| question.index).collect();

@@ -9,7 +9,7 @@ use kstreams_core::record::{Headers, TopicPartition};
 use kstreams_core::time::{Clock, SystemClock, Timestamp};
 use kstreams_kafka::KafkaLog;
 use kstreams_runtime::transport::{
-    Consumer, ConsumerOptions, Fetched, Isolation, Lane, Log, OutgoingRecord, Producer,
+    Consumer, ConsumerOptions, Fetched, Isolation, Lane, Log, OffsetSpec, OutgoingRecord, Producer,
     ProducerOptions, Sent,
 };
 
@@ -117,7 +117,7 @@ fn a_broker_that_is_away_is_told_in_time() {
     let error = bounded(bound, || admin.topics(bound)).expect_err("nobody there");
     assert!(error.is_retriable(), "{error:?}");
     assert!(error.to_string().contains("127.0.0.1:1"), "{error}");
-    let asked = [(TopicPartition::new("t", 0), kstreams_runtime::transport::OffsetSpec::Earliest)];
+    let asked = [(TopicPartition::new("t", 0), OffsetSpec::Earliest)];
     let error = bounded(bound, || admin.offsets(&asked, bound)).expect_err("nobody there");
     assert!(error.is_retriable(), "{error:?}");
     let mut transactional = producer(&log, Some("away".to_owned()));
@@ -153,6 +153,33 @@ fn a_broker_that_hangs_is_bounded_and_comes_back() {
     assert!(error.is_retriable());
     broker.resume();
     producer.commit_transaction(LONG).expect("committed");
+}
+
+/// The epochs of leaders that a client knew are fenced then, and librdkafka's admin client does not
+/// ask for new ones by itself.
+#[test]
+fn offsets_are_told_again_after_a_broker_was_killed() {
+    let broker = Broker::start().expect("a broker");
+    let log = Arc::new(KafkaLog::new(broker.bootstrap()));
+    let kafka = Kafka(Arc::clone(&log));
+    let topic = kafka.unique("epochs");
+    kafka.create_topic(&topic, 2);
+    let admin = log.admin().expect("an admin client");
+    let asked = [0, 1].map(|partition| {
+        let latest = OffsetSpec::Latest(Isolation::ReadUncommitted);
+        (TopicPartition::new(&*topic, partition), latest)
+    });
+    assert_eq!(admin.offsets(&asked, LONG).expect("told"), [0, 0]);
+    broker.kill().expect("killed");
+    broker.restart().expect("restarted");
+    let clock = SystemClock::new();
+    let ends = loop {
+        match admin.offsets(&asked, LONG) {
+            Err(error) if error.is_retriable() && clock.monotonic() < LONG => {}
+            told => break told,
+        }
+    };
+    assert_eq!(ends.expect("told again"), [0, 0]);
 }
 
 #[test]
