@@ -43,7 +43,13 @@ impl Settings {
         let store = store.to_owned();
         options.set_info_logger(InfoLogger::new_callback_logger(
             LogLevel::Error,
-            move |_, message| log::warn!("store {store}: rocksdb: {message}"),
+            move |level, message| match level {
+                LogLevel::Error | LogLevel::Fatal => {
+                    log::warn!("store {store}: rocksdb: {message}");
+                }
+                // All its options, hundreds of lines, come at each opening whatever is asked for.
+                _ => log::trace!("store {store}: rocksdb: {message}"),
+            },
         ));
         if let Some(configure) = &self.configure {
             configure(&mut options);
