@@ -28,6 +28,7 @@ mod broker;
 mod builder;
 mod folder;
 mod node;
+mod pause;
 mod ports;
 mod properties;
 
@@ -38,3 +39,4 @@ pub use broker::{Broker, shared};
 pub use builder::BrokerBuilder;
 pub use error::{Error, ErrorKind, Result};
 pub use java::Java;
+pub use pause::Pause;

@@ -4,13 +4,13 @@ use std::{
     io::{BufRead, BufReader},
     net::{Ipv4Addr, TcpStream},
     os::unix::process::CommandExt,
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     sync::mpsc::{self, Receiver, RecvTimeoutError},
     thread,
     time::Duration,
 };
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Pause, Result};
 
 /// How long a start may take.
 pub(crate) const START_DEADLINE: Duration = Duration::from_secs(60);
@@ -94,42 +94,6 @@ impl Drop for Node {
     fn drop(&mut self) {
         // It may have ended already, and nobody is left to tell.
         let _ = self.kill();
-    }
-}
-
-/// A helper process that holds the node stopped until its stdin closes. So the node runs on, and sees the
-/// end of its own stdin, even if this process dies while it is paused.
-#[derive(Debug)]
-struct Pause {
-    holder: Child,
-    stdin: Option<ChildStdin>,
-}
-
-impl Pause {
-    fn start(pid: u32) -> Result<Self> {
-        // Without the trap a broken pipe at echo, when this process dies right now, would end the shell
-        // before it lets the node go on.
-        let script = "trap '' PIPE; kill -STOP \"$0\" && echo && read end; kill -CONT \"$0\"";
-        let mut command = Command::new("sh");
-        command.arg("-c").arg(script).arg(pid.to_string());
-        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut holder = command.spawn().map_err(Error::io("pause the broker"))?;
-        let stdin = holder.stdin.take();
-        let stdout = holder.stdout.take().expect("stdout was set to a pipe above");
-        let pause = Self { holder, stdin };
-        let mut line = String::new();
-        let read = BufReader::new(stdout).read_line(&mut line);
-        match read.map_err(Error::io("pause the broker"))? {
-            0 => Err(Error::new(ErrorKind::Program, "the broker could not be paused")),
-            _ => Ok(pause),
-        }
-    }
-}
-
-impl Drop for Pause {
-    fn drop(&mut self) {
-        drop(self.stdin.take());
-        let _ = self.holder.wait();
     }
 }
 
