@@ -8,6 +8,8 @@
 
 // The main example as several processes, with one of them killed.
 mod flights;
+// State that moves between Java and us.
+mod interop;
 // Formats: partitions, serdes, changelogs of every store.
 mod parity;
 // Start, refusals, restart of single applications.

@@ -20,6 +20,10 @@ pub const DESCRIBE: &str = "kstreams.GoldenDescribe";
 /// tasks.
 pub const TASKS: &str = "kstreams.GoldenTasks";
 
+/// `bootstrap application-id topic`: an application on a real broker with a store of each kind; runs until it
+/// has processed or restored the keys `end-0` and `end-1`, then prints what it restored and what it holds.
+pub const STORE_APP: &str = "kstreams.StoreApp";
+
 /// The topologies that [`DESCRIBE`] prints without arguments, in the language of `TopologyText.java`.
 pub const CASES: &str = include_str!("../java/src/main/resources/kstreams/describe-cases.txt");
 
