@@ -93,7 +93,7 @@ fn feed(topic: &str) {
         producer.send(&record).unwrap();
     };
     for number in 0..300 {
-        let key = format!("k{}é", random.below(60));
+        let key = format!("k{}\u{e9}", random.below(60));
         let value = (random.below(6) > 0).then(|| format!("v{number}"));
         send(&key, None, value, 1_000_000 + number * 700 - random.below(3000) as i64);
     }

@@ -10,6 +10,8 @@
 mod flights;
 // State that moves between Java and us.
 mod interop;
+// Processes killed at random while an interpreter watches.
+mod kills;
 // Formats: partitions, serdes, changelogs of every store.
 mod parity;
 // Start, refusals, restart of single applications.

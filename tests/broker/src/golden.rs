@@ -23,6 +23,9 @@ pub const TASKS: &str = "kstreams.GoldenTasks";
 /// `bootstrap application-id topic`: an application on a real broker with a store of each kind; runs until it
 /// has processed or restored the keys `end-0` and `end-1`, then prints what it restored and what it holds.
 pub const STORE_APP: &str = "kstreams.StoreApp";
+/// `bootstrap application-id input output state-dir session-timeout`: counts per key on a real broker until it is
+/// killed, and tells when it was assigned, restored and running.
+pub const COUNT_APP: &str = "kstreams.CountApp";
 
 /// The topologies that [`DESCRIBE`] prints without arguments, in the language of `TopologyText.java`.
 pub const CASES: &str = include_str!("../java/src/main/resources/kstreams/describe-cases.txt");

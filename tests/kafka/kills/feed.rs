@@ -1,0 +1,85 @@
+//! The input: so many records a second, whatever happens to the broker.
+
+use std::time::Duration;
+
+use kstreams::log::{KafkaLog, Log, OutgoingRecord, Producer, ProducerOptions, Sent, TopicHandle};
+use kstreams::prelude::*;
+use kstreams::random::Random;
+
+/// Writes the input topic. What the log then holds is the truth, not what was sent here: a record
+/// that an outage made the producer write twice is two records for everybody.
+pub(super) struct Feed {
+    producer: Box<dyn Producer>,
+    topic: TopicHandle,
+    random: Random,
+    n_keys: u64,
+    /// Records per second.
+    rate: u64,
+    n_sent: u64,
+}
+
+impl Feed {
+    pub(super) fn new(log: &KafkaLog, topic: &str, seed: u64, rate: u64) -> Self {
+        let options = ProducerOptions {
+            client_id: "feed".into(),
+            transactional_id: None,
+            transaction_timeout: Duration::from_secs(10),
+        };
+        let mut producer = log.producer(options).unwrap();
+        let topic = producer.topic(topic).unwrap();
+        Self { producer, topic, random: Random::seeded(seed), n_keys: 20_000, rate, n_sent: 0 }
+    }
+
+    /// Draws from so many keys.
+    pub(super) fn of_keys(mut self, n_keys: u64) -> Self {
+        self.n_keys = n_keys;
+        self
+    }
+
+    /// Sends a record of each of so many keys, and waits until they are written.
+    pub(super) fn send_each(&mut self, n_keys: u64) {
+        (0..n_keys).for_each(|key| self.send(key));
+        self.finish();
+    }
+
+    pub(super) fn n_sent(&self) -> u64 {
+        self.n_sent
+    }
+
+    /// Sends what is due after so much time.
+    pub(super) fn send_until(&mut self, time: Duration) {
+        let due = (time.as_secs_f64() * self.rate as f64) as u64;
+        while self.n_sent < due {
+            let key = self.random.below(self.n_keys);
+            self.send(key);
+        }
+        self.producer.poll(Duration::ZERO);
+        let refused = self.producer.failures();
+        assert!(refused.is_empty(), "{refused:?}");
+    }
+
+    fn send(&mut self, key: u64) {
+        let key = format!("k{key}");
+        let value = (1 + self.random.below(1000)).to_string();
+        let record = OutgoingRecord {
+            topic: self.topic,
+            partition: None,
+            key: Some(key.as_bytes()),
+            value: Some(value.as_bytes()),
+            timestamp: Timestamp::from_millis(1_000_000 + self.n_sent as i64),
+            headers: &Headers::default(),
+            tag: 0,
+        };
+        while self.producer.send(&record).unwrap() == Sent::Full {
+            self.producer.poll(Duration::from_millis(10));
+        }
+        self.n_sent += 1;
+    }
+
+    /// Waits until everything is written.
+    pub(super) fn finish(&mut self) {
+        self.producer.flush(Duration::from_secs(120)).unwrap();
+        let refused = self.producer.failures();
+        assert!(refused.is_empty(), "{refused:?}");
+    }
+}
