@@ -9,8 +9,8 @@ use kstreams_core::record::{Headers, TopicPartition};
 use kstreams_core::time::{Clock, SystemClock, Timestamp};
 use kstreams_kafka::KafkaLog;
 use kstreams_runtime::transport::{
-    Consumer, ConsumerOptions, Fetched, Isolation, Lane, Log, OffsetSpec, OutgoingRecord, Producer,
-    ProducerOptions, Sent,
+    Batch, Consumer, ConsumerOptions, Fetched, Isolation, Lane, Log, OffsetSpec, OutgoingRecord,
+    Producer, ProducerOptions, Sent,
 };
 
 use super::contract::Fixture as _;
@@ -153,6 +153,43 @@ fn a_broker_that_hangs_is_bounded_and_comes_back() {
     assert!(error.is_retriable());
     broker.resume();
     producer.commit_transaction(LONG).expect("committed");
+}
+
+/// A client that begins a transaction and is never heard of again holds readers up no longer than
+/// the transaction may take.
+#[test]
+fn a_transaction_left_open_ends_with_its_time() {
+    let kafka = Kafka::new();
+    let (log, topic) = (kafka.log(), kafka.unique("hanging"));
+    kafka.create_topic(&topic, 1);
+    let options = ProducerOptions {
+        client_id: "kafka-test".to_owned(),
+        transactional_id: Some(kafka.unique("hanging-id")),
+        transaction_timeout: Duration::from_secs(1),
+    };
+    let mut hanging = log.producer(options).expect("a producer");
+    hanging.init_transactions(LONG).expect("ready");
+    hanging.begin_transaction().expect("begun");
+    send(&mut *hanging, &topic, 0, b"inside").expect("sent");
+    flush(&mut *hanging);
+    let mut outside = producer(&*log, None);
+    send(&mut *outside, &topic, 0, b"outside").expect("sent");
+    flush(&mut *outside);
+
+    let mut consumer = consumer(&*log, Isolation::ReadCommitted);
+    let lanes = consumer.assign(&[(TopicPartition::new(&*topic, 0), 0)]).expect("a lane");
+    until(&mut *consumer, |consumer| {
+        let fetched = consumer.fetch(lanes[0], 10).expect("fetched");
+        let values = |batch: &dyn Batch| {
+            (0..batch.len()).map(|at| batch.get(at).value.map(<[u8]>::to_vec)).collect::<Vec<_>>()
+        };
+        let seen = fetched.records.as_deref().map(values);
+        seen.is_some_and(|seen| seen == [Some(b"outside".to_vec())])
+    });
+    // What it sends afterwards belongs to nothing.
+    let late =
+        send(&mut *hanging, &topic, 0, b"late").and_then(|_| hanging.commit_transaction(LONG));
+    assert_eq!(late.expect_err("its time is over").kind(), ErrorKind::Fenced);
 }
 
 /// The epochs of leaders that a client knew are fenced then, and librdkafka's admin client does not
