@@ -65,7 +65,10 @@ pub(super) struct Summary {
 
 impl Run {
     pub(super) fn new(options: Options) -> Self {
-        let broker = Arc::new(Broker::start().unwrap());
+        // What the group's coordinator does is half of what one must know when a run fails.
+        let logger = "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.coordinator.group=info";
+        let broker = Broker::builder().jvm_option(logger).start().unwrap();
+        let broker = Arc::new(broker);
         let log = KafkaLog::new(broker.bootstrap());
         let topic = |name: &&str| NewTopic {
             name: (*name).to_owned(),
@@ -304,7 +307,7 @@ impl Run {
             let tail = &lines[lines.len().saturating_sub(60)..];
             text += &format!("== process {number}\n{}\n", tail.join("\n"));
         }
-        text
+        text + "== broker\n" + &self.broker.log_tail(200)
     }
 }
 

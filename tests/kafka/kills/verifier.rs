@@ -45,8 +45,7 @@ impl Verifier {
     pub(super) fn look(&mut self) -> bool {
         let mut any = false;
         for reading in &mut self.lanes {
-            let Some(batch) = fetch(&mut *self.consumer, reading.lane, BATCH) else { continue };
-            for (key, value) in batch {
+            for (key, value) in fetch(&mut *self.consumer, reading.lane, BATCH) {
                 let (key, value) = (text(key), text(value));
                 if reading.topic == INPUT {
                     self.oracle.input(reading.partition, &key, &value);
@@ -114,19 +113,20 @@ fn consumer(log: &KafkaLog) -> Box<dyn Consumer> {
 
 type Pair = (Option<Vec<u8>>, Option<Vec<u8>>);
 
-/// What has come, with nothing lost when the broker is away.
-fn fetch(consumer: &mut dyn Consumer, lane: Lane, max: usize) -> Option<Vec<Pair>> {
+/// What has come; nothing as long as the broker is away.
+fn fetch(consumer: &mut dyn Consumer, lane: Lane, max: usize) -> Vec<Pair> {
     let batch = match consumer.fetch(lane, max) {
-        Ok(fetched) => fetched.records?,
-        Err(error) if error.is_retriable() => return Some(Vec::new()),
+        Ok(fetched) => fetched.records,
+        Err(error) if error.is_retriable() => None,
         Err(error) => panic!("the verifier cannot read: {error}"),
     };
+    let Some(batch) = batch else { return Vec::new() };
     let owned = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
     let pair = |index| {
         let record = batch.get(index);
         (owned(record.key), owned(record.value))
     };
-    Some((0..batch.len()).map(pair).collect())
+    (0..batch.len()).map(pair).collect()
 }
 
 fn text(bytes: Option<Vec<u8>>) -> String {
