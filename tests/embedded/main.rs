@@ -13,8 +13,10 @@ mod stores;
 mod timestamps;
 
 mod commit;
+mod damage;
 mod exactly_once;
 mod failures;
+mod faults;
 mod life_cycle;
 mod sharing;
 mod standbys;
@@ -24,6 +26,8 @@ mod global;
 mod internal_topics;
 mod start_faults;
 mod topology_faults;
+
+mod hostile;
 
 mod compile_fail;
 mod tidy;

@@ -1,0 +1,149 @@
+//! Faults on the way to the log, one kind at a time: exactly-once holds through each of them.
+//!
+//! The simulation mixes them at random; here each has a test of its own, with real threads. A commit
+//! that arrives late is missing here: this client asks again by itself, as librdkafka does, and then
+//! nothing protects the next transaction (docs/reliability.md). In the simulation it does not.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use crate::support::*;
+use kstreams::ErrorKind;
+use kstreams::log::memory::{Fault, Faults, Request, RequestKind};
+use kstreams::time::{Clock, SystemClock};
+
+const N_KEYS: u64 = 7;
+
+/// Every other request of a kind suffers, until so many have.
+#[derive(Debug)]
+struct Scripted {
+    is_meant: fn(&RequestKind) -> bool,
+    fault: Fault,
+    n_seen: AtomicUsize,
+    n_left: AtomicUsize,
+}
+
+impl Faults for Scripted {
+    fn decide(&self, request: &Request<'_>) -> Option<Fault> {
+        if !(self.is_meant)(&request.kind) {
+            return None;
+        }
+        if self.n_seen.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
+            return None;
+        }
+        let less = |left: usize| left.checked_sub(1);
+        let is_due = self.n_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok();
+        is_due.then_some(self.fault)
+    }
+}
+
+/// Counts under exactly-once while requests suffer: each record counts once, in order.
+#[track_caller]
+fn check(is_meant: fn(&RequestKind) -> bool, fault: Fault) {
+    let n_left = AtomicUsize::new(5);
+    let faults = Arc::new(Scripted { is_meant, fault, n_seen: AtomicUsize::new(0), n_left });
+    let log = MemoryLog::builder().faults(Arc::clone(&faults) as Arc<dyn Faults>).build();
+    let log = with_topics(log, 2);
+    let config = config()
+        .guarantee(Guarantee::ExactlyOnce)
+        .transaction_timeout(ms(1000))
+        .on_uncaught(|_| UncaughtVerdict::ReplaceThread);
+    let app = Streams::new(counting(counts_in_memory()).0, config, log.clone()).unwrap();
+    app.start().unwrap();
+    // Little by little, so that there are many transactions.
+    let clock = SystemClock::new();
+    while faults.n_left.load(Ordering::Relaxed) > 0 {
+        assert!(clock.monotonic() < SOON, "the faults do not come: {faults:?} {:?}", app.state());
+        for key in 0..N_KEYS {
+            log.produce("in", format!("{key}"), "v", at(0)).unwrap();
+        }
+        std::thread::park_timeout(ms(10));
+    }
+    let n = log.records("in").len();
+    eventually("all is counted", || log.records("out").len() >= n);
+    assert!(app.close(SOON));
+    assert_eq!(log.records("out").len(), n);
+    for key in 0..N_KEYS {
+        let key = key.to_string();
+        let all = numbers(&log, "out").into_iter().filter(|(of, _)| *of == key);
+        let counts: Vec<u64> = all.map(|(_, n)| n).collect();
+        let expected: Vec<u64> = (1..=counts.len() as u64).collect();
+        assert_eq!(counts, expected, "key {key}");
+    }
+}
+
+fn is_commit(kind: &RequestKind) -> bool {
+    matches!(kind, RequestKind::EndTransaction { is_commit: true })
+}
+
+fn is_produce(kind: &RequestKind) -> bool {
+    *kind == RequestKind::Produce
+}
+
+#[test]
+fn a_commit_whose_request_is_lost_repeats_nothing() {
+    check(is_commit, Fault::DropRequest);
+}
+
+#[test]
+fn a_commit_whose_answer_is_lost_repeats_nothing() {
+    check(is_commit, Fault::LoseReply);
+}
+
+#[test]
+fn a_batch_that_arrives_late_is_in_no_later_transaction() {
+    check(is_produce, Fault::Delay(ms(30)));
+}
+
+#[test]
+fn a_batch_that_arrives_twice_counts_once() {
+    check(is_produce, Fault::Duplicate);
+}
+
+#[test]
+fn markers_that_come_late_hold_readers_up_and_nothing_else() {
+    check(|kind| *kind == RequestKind::WriteMarkers, Fault::Delay(ms(30)));
+}
+
+#[test]
+fn a_transactional_call_may_be_refused_in_every_way() {
+    let calls: [fn(&RequestKind) -> bool; 4] = [
+        |kind| *kind == RequestKind::AddPartition,
+        |kind| *kind == RequestKind::AddOffsets,
+        |kind| matches!(kind, RequestKind::EndTransaction { .. }),
+        is_produce,
+    ];
+    // Fatal is what librdkafka raises inside of begin, commit and abort.
+    let refusals =
+        [ErrorKind::Fenced, ErrorKind::Unavailable, ErrorKind::Timeout, ErrorKind::Fatal];
+    for call in calls {
+        for refusal in refusals {
+            check(call, Fault::Refuse(refusal));
+        }
+    }
+}
+
+/// A record takes longer than its transaction may: the broker gives it up, the record is processed
+/// again, and the application goes on.
+#[test]
+fn a_processor_that_is_slower_than_its_transaction_repeats_nothing() {
+    let log = log_with(1);
+    let was_slow = Arc::new(AtomicBool::new(false));
+    let seen = Notes::default();
+    let (slow, notes) = (Arc::clone(&was_slow), seen.clone());
+    let topology = observed(move |_, record| {
+        notes.add(&record.value[..4]);
+        if record.value == "slow" && !slow.swap(true, Ordering::Relaxed) {
+            assert!(!within(ms(400), || false));
+        }
+        Ok(())
+    });
+    // So large that it is sent at once: the next record finds an open transaction.
+    let large = "a".repeat(300 << 10);
+    produce(&log, "in", &[&large, "slow", "then"]);
+    let config = config().guarantee(Guarantee::ExactlyOnce).transaction_timeout(ms(200));
+    let app = run(topology, config, &log);
+    eventually("all is visible", || texts(&log, "out") == [&large, "slow", "then"]);
+    assert!(seen.count("slow") > 1, "{:?}", seen.all());
+    assert!(app.close(SOON));
+    assert_eq!(texts(&log, "out").len(), 3);
+}
