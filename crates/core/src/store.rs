@@ -5,7 +5,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -161,17 +161,24 @@ pub struct StoreContext {
     pub transactional: bool,
 }
 
-/// The times of a task, shared with its stores.
+/// The times of a task, and the headers of the record in work, shared with its stores.
 #[derive(Debug)]
 pub struct TaskTimes {
     record: AtomicI64,
     stream: AtomicI64,
+    keeps_headers: AtomicBool,
+    headers: Mutex<Headers>,
 }
 
 impl TaskTimes {
     /// Before the first record.
     pub fn new() -> Self {
-        Self { record: AtomicI64::new(-1), stream: AtomicI64::new(-1) }
+        Self {
+            record: AtomicI64::new(-1),
+            stream: AtomicI64::new(-1),
+            keeps_headers: AtomicBool::new(false),
+            headers: Mutex::default(),
+        }
     }
 
     /// Time of the record in work; in a punctuator, the time it was given.
@@ -187,6 +194,23 @@ impl TaskTimes {
     /// Sets the time of the record in work; only its task does this.
     pub fn set_record(&self, time: Timestamp) {
         self.record.store(time.as_millis(), Ordering::Relaxed);
+    }
+
+    /// Asks for [`headers`](Self::headers), which cost something for each record.
+    pub fn keep_headers(&self) {
+        self.keeps_headers.store(true, Ordering::Relaxed);
+    }
+
+    /// Headers of the record in work, if a store asked for them; none in a punctuator.
+    pub fn headers(&self) -> Headers {
+        self.headers.lock().clone()
+    }
+
+    /// Sets the headers of the record in work; only its task does this.
+    pub fn set_headers(&self, headers: &Headers) {
+        if self.keeps_headers.load(Ordering::Relaxed) {
+            self.headers.lock().clone_from(headers);
+        }
     }
 
     /// Moves stream time forward, never back; only its task does this.

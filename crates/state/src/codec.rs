@@ -7,6 +7,8 @@ use std::sync::Arc;
 use kstreams_core::serde::{At, Serde, write};
 use kstreams_core::{Error, ErrorKind, Result};
 
+use crate::envelope::Envelope;
+use crate::headed::{Headed, HeadedSerde};
 use crate::stamped::{Stamped, StampedSerde};
 
 /// Bounds of keys as bytes.
@@ -18,14 +20,14 @@ pub(crate) struct Codec<K, V> {
     pub(crate) topic: Arc<str>,
     key: Arc<dyn Serde<Item = K>>,
     value: Arc<dyn Serde<Item = V>>,
-    /// True if the values are [`Stamped`].
-    pub(crate) stamped: bool,
+    /// What stands in front of the values.
+    pub(crate) envelope: Envelope,
 }
 
 impl<K: 'static, V: 'static> Codec<K, V> {
     pub(crate) fn new(serdes: &Serdes<K, V>, name: &Arc<str>, topic: &Arc<str>) -> Self {
-        let Serdes { key, value, stamped } = serdes.clone();
-        Self { name: Arc::clone(name), topic: Arc::clone(topic), key, value, stamped }
+        let Serdes { key, value, envelope } = serdes.clone();
+        Self { name: Arc::clone(name), topic: Arc::clone(topic), key, value, envelope }
     }
 
     /// Appends the key's bytes; a null key has none and is refused.
@@ -91,22 +93,29 @@ impl<K: 'static, V: 'static> Codec<K, V> {
 pub(crate) struct Serdes<K, V> {
     key: Arc<dyn Serde<Item = K>>,
     value: Arc<dyn Serde<Item = V>>,
-    pub(crate) stamped: bool,
+    pub(crate) envelope: Envelope,
 }
 
 impl<K: 'static, V: 'static> Serdes<K, V> {
     pub(crate) fn new(key: impl Serde<Item = K>, value: impl Serde<Item = V>) -> Self {
-        Self { key: Arc::new(key), value: Arc::new(value), stamped: false }
+        Self { key: Arc::new(key), value: Arc::new(value), envelope: Envelope::default() }
     }
 
     /// The same with a time in front of each value.
     pub(crate) fn stamped(self) -> Serdes<K, Stamped<V>> {
-        Serdes { key: self.key, value: Arc::new(StampedSerde(self.value)), stamped: true }
+        let envelope = Envelope { time: true, ..self.envelope };
+        Serdes { key: self.key, value: Arc::new(StampedSerde(self.value)), envelope }
+    }
+
+    /// The same with headers in front of each value.
+    pub(crate) fn headed(self) -> Serdes<K, Headed<V>> {
+        let envelope = Envelope { headers: true, ..self.envelope };
+        Serdes { key: self.key, value: Arc::new(HeadedSerde(self.value)), envelope }
     }
 }
 
 impl<K, V> Clone for Serdes<K, V> {
     fn clone(&self) -> Self {
-        Self { key: Arc::clone(&self.key), value: Arc::clone(&self.value), stamped: self.stamped }
+        Self { key: Arc::clone(&self.key), value: Arc::clone(&self.value), envelope: self.envelope }
     }
 }

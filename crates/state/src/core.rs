@@ -9,7 +9,6 @@ use kstreams_core::{ErrorKind, Result};
 
 use crate::bytes::ByteStore;
 use crate::codec::Codec;
-use crate::stamped::split_stamped;
 
 pub(crate) struct Core<K, V> {
     pub(crate) codec: Arc<Codec<K, V>>,
@@ -71,14 +70,23 @@ impl<K: 'static, V: 'static> Core<K, V> {
         Ok(())
     }
 
-    /// Appends to the changelog what Java would: the plain value, with its own time if it has one
-    /// and the time of the record in work if not.
+    /// Appends to the changelog what Java would: the plain value, with its own time and headers if
+    /// it has them, and the time of the record in work if not. The removal of a value with headers
+    /// has those of the record in work.
     pub(crate) fn log(&self, key: &[u8], stored: Option<&[u8]>, headers: &Headers) {
         let Some(changes) = &self.changes else { return };
-        let stamped = if self.codec.stamped { stored.and_then(split_stamped) } else { None };
-        match stamped {
-            Some((time, value)) => changes.append(key, Some(value), time, headers),
-            None => changes.append(key, stored, self.times.record(), headers),
+        let envelope = self.codec.envelope;
+        let now = self.times.record();
+        if envelope.is_empty() {
+            return changes.append(key, stored, now, headers);
+        }
+        match stored.and_then(|stored| envelope.open(stored)) {
+            Some(opened) => {
+                let own = opened.headers.as_ref().unwrap_or(headers);
+                changes.append(key, Some(opened.value), opened.time.unwrap_or(now), own);
+            }
+            None if envelope.headers => changes.append(key, None, now, &self.times.headers()),
+            None => changes.append(key, None, now, headers),
         }
     }
 
@@ -104,12 +112,11 @@ impl<K: 'static, V: 'static> Core<K, V> {
         buffer: &'a mut Vec<u8>,
     ) -> Option<&'a [u8]> {
         let value = record.value?;
-        if !self.codec.stamped {
+        if self.codec.envelope.is_empty() {
             return Some(value);
         }
         buffer.clear();
-        buffer.extend_from_slice(&record.timestamp.as_millis().to_be_bytes());
-        buffer.extend_from_slice(value);
+        self.codec.envelope.seal(record, value, buffer);
         Some(buffer)
     }
 

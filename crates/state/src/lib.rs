@@ -17,11 +17,14 @@ pub mod keys;
 pub mod rocks;
 pub mod session;
 pub mod testing;
+pub mod values;
 pub mod versioned;
 pub mod window;
 
 mod codec;
 mod core;
+mod envelope;
+mod headed;
 mod scratch;
 mod segments;
 mod spec;
@@ -39,6 +42,7 @@ mod overlay;
 mod scan;
 mod small;
 
+pub use headed::Headed;
 pub use key_value::{KeyValue, KeyValueStore, TimestampedKeyValueStore};
 pub use session::{SessionStore, Sessions};
 pub use stamped::Stamped;

@@ -59,13 +59,17 @@ pub(crate) struct Segments {
     /// The first segment that was not removed yet.
     first_kept: AtomicI64,
     n_dropped: AtomicU64,
+    /// True if an entry is too old by its own time, not by that of its segment: Java's stores in
+    /// memory have no segments.
+    is_exact: bool,
 }
 
 impl Segments {
     /// As the store stands at `mark`.
-    pub(crate) fn new(retention: Retention, mark: Mark) -> Self {
+    pub(crate) fn new(retention: Retention, mark: Mark, is_exact: bool) -> Self {
         Self {
             retention,
+            is_exact,
             observed: AtomicI64::new(mark.time),
             sequence: AtomicI32::new(mark.sequence),
             first_kept: AtomicI64::new(0),
@@ -99,12 +103,15 @@ impl Segments {
 
     /// Takes note of an entry's time; false if it is too old to be kept.
     ///
-    /// As in Java, what is too old is kept as long as its segment is.
+    /// As in Java, what is too old is kept on disk as long as its segment is.
     pub(crate) fn observe(&self, time: i64) -> bool {
         let observed = self.observed().max(time);
         self.observed.store(observed, Ordering::Relaxed);
-        let oldest = self.retention.segment(observed.saturating_sub(self.retention.retention));
-        time >= 0 && self.retention.segment(time) >= oldest
+        let last_expired = observed.saturating_sub(self.retention.retention);
+        if self.is_exact {
+            return time >= 0 && time > last_expired;
+        }
+        time >= 0 && self.retention.segment(time) >= self.retention.segment(last_expired)
     }
 
     pub(crate) fn n_dropped(&self) -> u64 {
@@ -252,7 +259,7 @@ mod tests {
     #[test]
     fn old_entries_are_dropped_by_segment_and_hidden_by_time() {
         let retention = Retention { retention: 100, segment_interval: 60 };
-        let segments = Segments::new(retention, Mark::EMPTY);
+        let segments = Segments::new(retention, Mark::EMPTY, false);
         assert!(segments.admit(0) && !segments.admit(-1));
         assert!(segments.admit(200));
         assert_eq!(segments.first_readable(), 101);

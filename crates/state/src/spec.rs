@@ -55,17 +55,20 @@ impl Spec {
         format: &str,
         context: StoreContext,
     ) -> Result<Core<K, V>> {
+        let format = serdes.envelope.prefix().to_owned() + format;
         let (bytes, persistent): (Arc<dyn ByteStore>, _) = match &self.backing {
             Backing::Memory => (Arc::new(Memory::new(context.transactional)), false),
             Backing::Lru(max) => (Arc::new(Lru::new(*max)), false),
             #[cfg(feature = "rocksdb")]
             Backing::Rocks(settings) => {
-                let format = if serdes.stamped { "timestamped-" } else { "" }.to_owned() + format;
                 (crate::rocks::open(&self.name, settings, &format, &context)?, true)
             }
         };
         #[cfg(not(feature = "rocksdb"))]
         let _ = format;
+        if serdes.envelope.headers {
+            context.times.keep_headers();
+        }
         let codec = Codec::new(serdes, &self.name, &context.changelog_topic);
         Ok(Core::new(codec, bytes, persistent, context))
     }

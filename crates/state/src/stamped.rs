@@ -9,6 +9,8 @@ use kstreams_core::serde::{At, Serde};
 use kstreams_core::time::Timestamp;
 use kstreams_core::{Error, ErrorKind, Result};
 
+use crate::values;
+
 /// A value and its event time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamped<V> {
@@ -32,12 +34,12 @@ impl<V: 'static> Serde for StampedSerde<V> {
     type Item = Stamped<V>;
 
     fn serialize(&self, item: &Stamped<V>, at: &At<'_>, out: &mut Vec<u8>) -> Result {
-        out.extend_from_slice(&item.timestamp.as_millis().to_be_bytes());
+        values::time(item.timestamp, out);
         self.0.serialize(&item.value, at, out)
     }
 
     fn deserialize(&self, bytes: &[u8], at: &At<'_>) -> Result<Stamped<V>> {
-        let Some((timestamp, value)) = split_stamped(bytes) else {
+        let Some((timestamp, value)) = values::split_time(bytes) else {
             return Err(Error::new(ErrorKind::Corrupted, "a value is too short for its time"));
         };
         Ok(Stamped { value: self.0.deserialize(value, at)?, timestamp })
@@ -46,10 +48,4 @@ impl<V: 'static> Serde for StampedSerde<V> {
     fn is_null(&self, item: &Stamped<V>) -> bool {
         self.0.is_null(&item.value)
     }
-}
-
-/// The time and the plain value of stored bytes.
-pub(crate) fn split_stamped(bytes: &[u8]) -> Option<(Timestamp, &[u8])> {
-    let (time, value) = bytes.split_first_chunk()?;
-    Some((Timestamp::from_millis(i64::from_be_bytes(*time)), value))
 }

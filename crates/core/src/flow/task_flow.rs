@@ -114,6 +114,7 @@ impl Flow {
     /// If a node failed and the handler decided to fail. Nothing may be committed then.
     pub fn feed(&mut self, input: usize, raw: &RawRecord<'_>, timestamp: Timestamp) -> Result {
         self.env.setup.times.set_record(timestamp);
+        self.env.setup.times.set_headers(&raw.headers);
         self.env.setup.times.advance_stream(timestamp);
         self.env.counters.processed += 1;
         self.at_record(input, raw, |source, lane, rest, env| {
@@ -177,6 +178,7 @@ impl Flow {
             any = true;
             self.env.counters.punctuated += 1;
             self.env.setup.times.set_record(now);
+            self.env.setup.times.set_headers(&Headers::default());
             self.env.at = due.node;
             let (head, rest) = self.slots.split_at_mut(due.node + 1);
             let node = &mut head[due.node].0;
@@ -196,6 +198,7 @@ impl Flow {
     /// # Errors
     /// If one failed and the handler decided to fail.
     pub fn flush(&mut self) -> Result {
+        self.env.setup.times.set_headers(&Headers::default());
         for index in 0..self.slots.len() {
             self.env.at = index;
             let (head, rest) = self.slots.split_at_mut(index + 1);

@@ -6,10 +6,10 @@ use kstreams_core::Result;
 use kstreams_core::serde::Serde;
 use kstreams_core::store::{ChangelogConfig, StoreBuilder, StoreContext};
 
-use crate::Stamped;
 use crate::codec::Serdes;
 use crate::key_value::KeyValueStore;
 use crate::spec::{Backing, Spec, spec_methods};
+use crate::{Headed, Stamped};
 
 /// The builder of key-value stores (`Stores.keyValueStoreBuilder`).
 ///
@@ -62,6 +62,15 @@ impl<K: 'static, V: 'static> KeyValue<K, V> {
         value: impl Serde<Item = V>,
     ) -> Self {
         Self { spec: Spec::new(name, backing), serdes: Serdes::new(key, value) }
+    }
+}
+
+impl<K: 'static, V: 'static> KeyValue<K, Stamped<V>> {
+    /// The same store, keeping the headers of each value too
+    /// (`Stores.timestampedKeyValueStoreWithHeadersBuilder`, KIP-1271).
+    #[must_use]
+    pub fn with_headers(self) -> KeyValue<K, Headed<Stamped<V>>> {
+        KeyValue { spec: self.spec, serdes: self.serdes.headed() }
     }
 }
 

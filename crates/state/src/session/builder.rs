@@ -9,6 +9,7 @@ use kstreams_core::serde::Serde;
 use kstreams_core::store::{ChangelogConfig, Cleanup, StoreBuilder, StoreContext};
 use kstreams_core::time::millis;
 
+use crate::Headed;
 use crate::codec::Serdes;
 use crate::segments::{Retention, Segments};
 use crate::session::SessionStore;
@@ -54,6 +55,13 @@ impl<K: 'static, V: 'static> Sessions<K, V> {
         Self::new(Spec::new(name, Backing::Memory), retention, Serdes::new(key, value))
     }
 
+    /// The same store, keeping the headers of each value too
+    /// (`Stores.sessionStoreWithHeadersBuilder`, KIP-1271).
+    #[must_use]
+    pub fn with_headers(self) -> Sessions<K, Headed<V>> {
+        Sessions { spec: self.spec, serdes: self.serdes.headed(), retention: self.retention }
+    }
+
     /// Sets how much time one segment holds, the unit of removing what is too old; half of the
     /// retention, at least a minute, unless set.
     #[must_use]
@@ -88,7 +96,7 @@ impl<K: 'static, V: 'static> StoreBuilder for Sessions<K, V> {
     fn build(&self, context: StoreContext) -> Result<Self::Store> {
         let format = format!("session/{}", self.retention.segment_interval);
         let core = self.spec.open(&self.serdes, &format, context)?;
-        let segments = Segments::new(self.retention, core.bytes.mark()?);
+        let segments = Segments::new(self.retention, core.bytes.mark()?, !core.persistent);
         Ok(SessionStore::new(core, Arc::new(segments)))
     }
 }

@@ -56,7 +56,9 @@ impl<K: 'static, V: 'static> SessionStore<K, V> {
         with_scratch(|scratch| {
             let present = self.core.codec.value(value, &mut scratch.value)?;
             let value = present.then_some(&scratch.value[..]);
-            self.write(&session.key, session.window, value, &mut scratch.key)
+            self.key(&session.key, session.window, &mut scratch.key)?;
+            let is_live = self.segments.admit(session.window.end.as_millis());
+            self.write(&scratch.key, value, is_live)
         })
     }
 
@@ -66,7 +68,13 @@ impl<K: 'static, V: 'static> SessionStore<K, V> {
     /// As [`put`](Self::put).
     pub fn remove(&self, session: &Windowed<K>) -> Result {
         self.core.check_writable()?;
-        with_scratch(|scratch| self.write(&session.key, session.window, None, &mut scratch.key))
+        with_scratch(|scratch| {
+            self.key(&session.key, session.window, &mut scratch.key)?;
+            // As in Java: not counted as dropped, and in memory no sign of time.
+            let end = session.window.end.as_millis();
+            let is_live = !self.core.persistent || self.segments.observe(end);
+            self.write(&scratch.key, None, is_live)
+        })
     }
 
     /// The value of the session of `key` with exactly this window.
@@ -168,16 +176,15 @@ impl<K: 'static, V: 'static> SessionStore<K, V> {
         Ok(())
     }
 
-    fn write(&self, key: &K, window: Window, value: Option<&[u8]>, buffer: &mut Vec<u8>) -> Result {
-        self.key(key, window, buffer)?;
-        if self.segments.admit(window.end.as_millis()) {
+    fn write(&self, key: &[u8], value: Option<&[u8]>, is_live: bool) -> Result {
+        if is_live {
             match value {
-                Some(value) => self.core.bytes.put(buffer, value)?,
-                None => self.core.bytes.delete(buffer)?,
+                Some(value) => self.core.bytes.put(key, value)?,
+                None => self.core.bytes.delete(key)?,
             }
         }
         // What is too old is logged all the same, as in Java.
-        self.core.log(&buffer[SEGMENT..], value, &Headers::default());
+        self.core.log(&key[SEGMENT..], value, &Headers::default());
         Ok(())
     }
 
@@ -220,7 +227,7 @@ impl<K: 'static, V: 'static> StateStore for SessionStore<K, V> {
 
     fn restore(&self, records: &mut dyn Iterator<Item = RawRecord<'_>>, through: Offset) -> Result {
         self.core.check_writable()?;
-        let mut key = Vec::new();
+        let (mut key, mut buffer) = (Vec::new(), Vec::new());
         let mut fill = |writes: &mut dyn Writes| {
             for record in &mut *records {
                 let Some(bytes) = record.key else { continue };
@@ -233,7 +240,7 @@ impl<K: 'static, V: 'static> StateStore for SessionStore<K, V> {
                     key.clear();
                     self.segments.prefix(end, &mut key);
                     key.extend_from_slice(bytes);
-                    writes.set(&key, record.value);
+                    writes.set(&key, self.core.restored(&record, &mut buffer));
                 }
             }
             Ok(self.segments.end(Some(through)))

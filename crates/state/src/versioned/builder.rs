@@ -88,7 +88,7 @@ impl<K: 'static, V: 'static> StoreBuilder for Versioned<K, V> {
     fn build(&self, context: StoreContext) -> Result<Self::Store> {
         let format = format!("versioned/{}", self.retention.segment_interval);
         let core = self.spec.open(&self.serdes, &format, context)?;
-        let segments = Segments::new(self.retention, core.bytes.mark()?);
+        let segments = Segments::new(self.retention, core.bytes.mark()?, false);
         Ok(VersionedStore::new(core, Arc::new(segments)))
     }
 }

@@ -20,6 +20,9 @@ use crate::versioned::rows::{LAST, Rows, Version};
 /// Puts may come out of order. A put older than the history retention is refused and counted, but
 /// still logged, as in Kafka Streams.
 ///
+/// # Differs from Kafka Streams
+/// What is read has its `valid_to`; there only interactive queries return it.
+///
 /// ```
 /// # fn main() -> kstreams_core::Result {
 /// use std::time::Duration;
@@ -83,7 +86,8 @@ impl<K: 'static, V: 'static> VersionedStore<K, V> {
         })
     }
 
-    /// Ends the value of `key` at `timestamp`, and returns the version that was valid then.
+    /// Ends the value of `key` at `timestamp`, and returns the version that was valid then; `None`
+    /// too if `timestamp` is too old, and nothing was done.
     ///
     /// # Errors
     /// As [`put`](Self::put).
@@ -93,8 +97,8 @@ impl<K: 'static, V: 'static> VersionedStore<K, V> {
             self.core.codec.key(key, &mut scratch.key)?;
             let version = self.rows.at(&scratch.key, timestamp.as_millis())?;
             let existing = self.record(version)?;
-            self.write(&scratch.key, None, timestamp)?;
-            Ok(existing)
+            let put = self.write(&scratch.key, None, timestamp)?;
+            Ok(existing.filter(|_| put != Put::TooOld))
         })
     }
 

@@ -9,12 +9,12 @@ use kstreams_core::serde::Serde;
 use kstreams_core::store::{ChangelogConfig, Cleanup, StoreBuilder, StoreContext};
 use kstreams_core::time::millis;
 
-use crate::Stamped;
 use crate::codec::Serdes;
 use crate::segments::{Retention, Segments};
 use crate::spec::{Backing, Spec, spec_methods};
 use crate::window::WindowStore;
 use crate::window::store::Shape;
+use crate::{Headed, Stamped};
 
 /// The builder of window stores (`Stores.windowStoreBuilder`).
 ///
@@ -91,6 +91,16 @@ impl<K: 'static, V: 'static> Windows<K, V> {
     }
 }
 
+impl<K: 'static, V: 'static> Windows<K, Stamped<V>> {
+    /// The same store, keeping the headers of each value too
+    /// (`Stores.timestampedWindowStoreWithHeadersBuilder`, KIP-1271).
+    #[must_use]
+    pub fn with_headers(self) -> Windows<K, Headed<Stamped<V>>> {
+        let Self { spec, serdes, shape, retention } = self;
+        Windows { spec, serdes: serdes.headed(), shape, retention }
+    }
+}
+
 impl<K: 'static, V: 'static> StoreBuilder for Windows<K, V> {
     type Store = WindowStore<K, V>;
 
@@ -115,7 +125,7 @@ impl<K: 'static, V: 'static> StoreBuilder for Windows<K, V> {
     fn build(&self, context: StoreContext) -> Result<Self::Store> {
         let format = format!("window/{}", self.retention.segment_interval);
         let core = self.spec.open(&self.serdes, &format, context)?;
-        let segments = Segments::new(self.retention, core.bytes.mark()?);
+        let segments = Segments::new(self.retention, core.bytes.mark()?, !core.persistent);
         Ok(WindowStore::new(core, self.shape, Arc::new(segments)))
     }
 }

@@ -66,7 +66,7 @@ impl<K: 'static, V: 'static> WindowStore<K, V> {
     }
 
     /// Sets the value of `key` in the window that starts at `start`; a value that its serde writes
-    /// as null removes it. A store that keeps duplicates adds a value and ignores null.
+    /// as null removes it. A store that keeps duplicates adds a value; null is only logged.
     ///
     /// # Errors
     /// If the key is null, the store is read only here, or the store or a serde fails.
@@ -223,15 +223,11 @@ impl<K: 'static, V: 'static> WindowStore<K, V> {
         headers: &Headers,
         scratch: &mut Scratch,
     ) -> Result {
-        let sequence = match (self.shape.duplicates, present) {
-            (false, _) => 0,
-            (true, true) => self.segments.next_sequence(),
-            // Which of them would it remove?
-            (true, false) => return Ok(()),
-        };
+        let duplicates = self.shape.duplicates;
+        let sequence = if duplicates { self.segments.next_sequence() } else { 0 };
         self.key(key, start, sequence, &mut scratch.key)?;
         let value = present.then_some(&scratch.value[..]);
-        if self.segments.admit(start) {
+        if self.is_seen(present) && self.segments.admit(start) {
             match value {
                 Some(value) => self.core.bytes.put(&scratch.key, value)?,
                 None => self.core.bytes.delete(&scratch.key)?,
@@ -240,6 +236,12 @@ impl<K: 'static, V: 'static> WindowStore<K, V> {
         // What is too old is logged all the same, as in Java.
         self.core.log(&scratch.key[SEGMENT..], value, headers);
         Ok(())
+    }
+
+    /// False for null among duplicates, which removes none of them; in Java, stores in memory still
+    /// take note of its time.
+    fn is_seen(&self, present: bool) -> bool {
+        present || !self.shape.duplicates || !self.core.persistent
     }
 
     fn scan(
@@ -277,7 +279,7 @@ impl<K: 'static, V: 'static> StateStore for WindowStore<K, V> {
                     return Err(self.core.codec.error(ErrorKind::Deserialization, message));
                 };
                 self.segments.saw_sequence(sequence);
-                if self.segments.observe(start) {
+                if self.is_seen(record.value.is_some()) && self.segments.observe(start) {
                     key.clear();
                     self.segments.prefix(start, &mut key);
                     key.extend_from_slice(bytes);
