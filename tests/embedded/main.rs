@@ -22,6 +22,8 @@ mod sharing;
 mod standbys;
 mod state;
 
+mod golden;
+
 mod global;
 mod internal_topics;
 mod start_faults;

@@ -5,9 +5,10 @@ use kstreams::serde::{
     At, Bool, ByteArray, F32, F64, FixedList, I16, I32, I64, List, Nullable, Serde, Unit, Utf8,
     UuidText, write,
 };
-use kstreams::state::{KeyValue, Stamped, testing};
-use kstreams::time::Timestamp;
 use kstreams_broker::{Java, golden};
+
+#[path = "../golden/mod.rs"]
+mod stores;
 
 const SEED: &str = "20261122";
 
@@ -120,83 +121,22 @@ fn uuid(value: u128) -> String {
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 
-/// The operations of the Java run on plain and timestamped stores, on ours: equal changelogs.
+/// Operations on stores of every format: equal results, changelogs and contents, and a store that
+/// is restored from the changelog of Java holds what Java's store does.
 #[test]
-fn key_value_changelogs_are_java_s() {
-    let text = java(golden::CHANGELOG, 10_000);
-    let dir = testing::TempDir::new();
-    let plain = KeyValue::in_memory("kv", ByteArray, ByteArray);
-    let stamped = KeyValue::in_memory("tkv", ByteArray, ByteArray).timestamped();
-    let plain_disk = KeyValue::persistent("kvd", ByteArray, ByteArray);
-    let stamped_disk = KeyValue::persistent("tkvd", ByteArray, ByteArray).timestamped();
-    let context = testing::context(&plain, None);
-    let stamped_context = testing::context(&stamped, None);
-    let disk_context = testing::context(&plain_disk, Some(dir.path()));
-    let stamped_disk_context = testing::context(&stamped_disk, Some(dir.path()));
-    let plain = open(&plain, &context);
-    let stamped = open(&stamped, &stamped_context);
-    let plain_disk = open(&plain_disk, &disk_context);
-    let stamped_disk = open(&stamped_disk, &stamped_disk_context);
-
-    let mut n_compared = 0;
-    let mut ours: Vec<testing::Change> = Vec::new();
-    for line in text.lines() {
-        let words: Vec<&str> = line.split(' ').collect();
-        match words[0] {
-            operation @ ("put" | "putIfAbsent" | "delete") => {
-                let (key, value) = (bytes(words[2]).unwrap(), bytes(words[3]));
-                let record = Timestamp::from_millis(words[4].parse().unwrap());
-                let time = words[5].parse().map_or(record, Timestamp::from_millis);
-                let (changes, store) = match words[1] {
-                    "kv-memory" => (&context, Some(&plain)),
-                    "kv-disk" => (&disk_context, Some(&plain_disk)),
-                    "tkv-memory" => (&stamped_context, None),
-                    "tkv-disk" => (&stamped_disk_context, None),
-                    _ => {
-                        // Stores with headers (KIP-1271) are not built yet.
-                        ours.clear();
-                        continue;
-                    }
-                };
-                changes.times.set_record(record);
-                if let Some(store) = store {
-                    match (operation, value) {
-                        ("put", Some(value)) => store.put(&key, &value).unwrap(),
-                        ("putIfAbsent", Some(value)) => {
-                            drop(store.put_if_absent(&key, &value).unwrap());
-                        }
-                        _ => drop(store.delete(&key).unwrap()),
-                    }
-                } else {
-                    let store = if words[1] == "tkv-disk" { &stamped_disk } else { &stamped };
-                    match (operation, value) {
-                        ("put", Some(value)) => {
-                            store.put(&key, &Stamped { value, timestamp: time }).unwrap();
-                        }
-                        ("putIfAbsent", Some(value)) => drop(
-                            store.put_if_absent(&key, &Stamped { value, timestamp: time }).unwrap(),
-                        ),
-                        _ => drop(store.delete(&key).unwrap()),
-                    }
-                }
-                ours = testing::take_changes(changes);
-            }
-            "changelog" if words[1].contains("-kv-") || words[1].contains("-tkv-") => {
-                let theirs =
-                    (bytes(words[2]).unwrap(), bytes(words[3]), words[4].parse::<i64>().unwrap());
-                assert_eq!(ours.first(), Some(&theirs), "{line}");
-                ours.remove(0);
-                n_compared += 1;
-            }
-            _ => {}
-        }
-    }
-    assert!(n_compared > 5000, "{n_compared}");
+fn key_value_stores_do_what_java_s_do() {
+    let compared = stores::compare(&java(golden::CHANGELOG, 6_000));
+    assert!(compared.n_operations == 6_000 && compared.n_changes > 5_000, "{compared:?}");
 }
 
-fn open<B: kstreams::store::StoreBuilder>(
-    builder: &B,
-    context: &kstreams::store::StoreContext,
-) -> B::Store {
-    builder.build(context.clone()).unwrap()
+#[test]
+fn stores_with_retention_do_what_java_s_do() {
+    let compared = stores::compare(&java(golden::STORES, 4_000));
+    assert!(compared.n_operations == 4_000 && compared.n_changes > 3_500, "{compared:?}");
+}
+
+#[test]
+fn values_and_windowed_keys_have_java_s_bytes() {
+    let text = java(golden::CHANGELOG, 2_000) + &java(golden::STORES, 2_000);
+    assert_eq!(stores::compare_bytes(&text), 2 * 2_000 + 2 * 2_000);
 }

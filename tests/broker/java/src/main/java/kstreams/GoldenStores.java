@@ -5,6 +5,7 @@ import java.io.PrintStream;
 import java.time.Duration;
 import java.util.List;
 import java.util.Random;
+import org.apache.kafka.common.header.Headers;
 import org.apache.kafka.common.header.internals.RecordHeaders;
 import org.apache.kafka.common.serialization.Serdes;
 import org.apache.kafka.common.serialization.StringSerializer;
@@ -14,11 +15,13 @@ import org.apache.kafka.streams.kstream.TimeWindowedSerializer;
 import org.apache.kafka.streams.kstream.Windowed;
 import org.apache.kafka.streams.kstream.internals.SessionWindow;
 import org.apache.kafka.streams.kstream.internals.TimeWindow;
+import org.apache.kafka.streams.state.AggregationWithHeaders;
 import org.apache.kafka.streams.state.KeyValueIterator;
 import org.apache.kafka.streams.state.SessionStore;
 import org.apache.kafka.streams.state.StoreBuilder;
 import org.apache.kafka.streams.state.Stores;
 import org.apache.kafka.streams.state.ValueAndTimestamp;
+import org.apache.kafka.streams.state.ValueTimestampHeaders;
 import org.apache.kafka.streams.state.VersionedKeyValueStore;
 import org.apache.kafka.streams.state.VersionedRecord;
 import org.apache.kafka.streams.state.WindowStore;
@@ -28,9 +31,10 @@ import org.apache.kafka.streams.state.WindowStore;
  * long, stream time moves far enough for old entries to expire. Prints n operations, each followed by what
  * it logged (see StoreRun):
  *
- * <pre>wput    store key value|- start ts value-ts|-     window stores: win, dup (keeps duplicates), twin
+ * <pre>wput    store key value|- start ts value-ts|-     window stores: win, dup (keeps duplicates), twin, hwin
  *sput    store key value|- start end ts
- *sremove store key - start end ts
+ *sremove store key - start end ts                 both with value-headers and record-headers at the end for
+ *                                                 stores with headers: hwin, hsession
  *vput    store key value|- valid-from ts valid-to   what put returned: -1 = until now, MIN = refused
  *vdelete store key - valid-from ts old-value|- old-from|-
  *vget    store key as-of ts value|- from|- to|-</pre>
@@ -41,6 +45,7 @@ import org.apache.kafka.streams.state.WindowStore;
  * <pre>wrow store key value value-ts|- start
  *srow store key value start end
  *vrow store key value from to|-
+ *dropped n                                        records that were too old, in all stores
  *timewindowed key start end bytes base
  *sessionwindowed key start end bytes base</pre>
  *
@@ -51,7 +56,7 @@ public final class GoldenStores {
     static final Duration SIZE = Duration.ofSeconds(10);
     private static final String[] STORES = {
         "win-memory", "win-disk", "dup-memory", "dup-disk", "twin-memory", "twin-disk", "session-memory",
-        "session-disk", "versioned-disk",
+        "session-disk", "versioned-disk", "hwin-memory", "hwin-disk", "hsession-memory", "hsession-disk",
     };
     private static final String[] KEYS = {"a", "b", "bb", "", "\u00e9", "key-7"};
 
@@ -77,6 +82,7 @@ public final class GoldenStores {
                 for (final String store : STORES) {
                     golden.content(store);
                 }
+                golden.out.println("dropped " + run.dropped());
             }
             for (int key = 0; key < count; key++) {
                 golden.windowed();
@@ -102,7 +108,16 @@ public final class GoldenStores {
             Stores.sessionStoreBuilder(Stores.inMemorySessionStore("session-memory", RETENTION), text, text),
             Stores.sessionStoreBuilder(Stores.persistentSessionStore("session-disk", RETENTION), text, text),
             Stores.versionedKeyValueStoreBuilder(
-                Stores.persistentVersionedKeyValueStore("versioned-disk", RETENTION), text, text));
+                Stores.persistentVersionedKeyValueStore("versioned-disk", RETENTION), text, text),
+            Stores.timestampedWindowStoreWithHeadersBuilder(
+                Stores.inMemoryWindowStore("hwin-memory", RETENTION, SIZE, false), text, text),
+            Stores.timestampedWindowStoreWithHeadersBuilder(
+                Stores.persistentTimestampedWindowStoreWithHeaders("hwin-disk", RETENTION, SIZE, false),
+                text, text),
+            Stores.sessionStoreWithHeadersBuilder(
+                Stores.inMemorySessionStore("hsession-memory", RETENTION), text, text),
+            Stores.sessionStoreWithHeadersBuilder(
+                Stores.persistentSessionStoreWithHeaders("hsession-disk", RETENTION), text, text));
     }
 
     private void operation() {
@@ -115,8 +130,8 @@ public final class GoldenStores {
         final long start = now - back;
         final String head = " " + store + " " + Lines.hex(key) + " ";
         switch (store.substring(0, store.indexOf('-'))) {
-            case "win", "dup", "twin" -> window(store, head, key, value, start);
-            case "session" -> session(store, head, key, value, start);
+            case "win", "dup", "twin", "hwin" -> window(store, head, key, value, start);
+            case "session", "hsession" -> session(store, head, key, value, start);
             default -> versioned(store, head, key, value, start);
         }
     }
@@ -125,11 +140,14 @@ public final class GoldenStores {
         final String store, final String head, final String key, final String value, final long start
     ) {
         final long valueTimestamp = start + random.nextInt(5_000);
-        final boolean stamped = store.startsWith("twin");
-        final Object stored = stamped ? ValueAndTimestamp.make(value, valueTimestamp) : value;
-        operate(() -> {
+        final Headers own = headers(store);
+        final Headers record = headers(store);
+        final Object stored = store.startsWith("twin") ? ValueAndTimestamp.make(value, valueTimestamp)
+            : store.startsWith("hwin") ? ValueTimestampHeaders.make(value, valueTimestamp, own) : value;
+        run.run(now, record, () -> {
             run.<WindowStore<String, Object>>store(store).put(key, stored, start);
-            return "wput" + head + Lines.hex(value) + " " + start + " " + now + " " + timestamp(stored);
+            return "wput" + head + Lines.hex(value) + " " + start + " " + now + " " + timestamp(stored)
+                + headers(store, own, record);
         });
     }
 
@@ -139,14 +157,17 @@ public final class GoldenStores {
         final long end = start + random.nextInt(20_000);
         final Windowed<String> windowed = new Windowed<>(key, new SessionWindow(start, end));
         final boolean remove = random.nextInt(6) == 0;
-        final String times = " " + start + " " + end + " " + now;
-        operate(() -> {
-            final SessionStore<String, String> target = run.store(store);
+        final Headers own = headers(store);
+        final Headers record = headers(store);
+        final String times = " " + start + " " + end + " " + now + headers(store, own, record);
+        final Object stored = store.startsWith("hsession") ? AggregationWithHeaders.make(value, own) : value;
+        run.run(now, record, () -> {
+            final SessionStore<String, Object> target = run.store(store);
             if (remove) {
                 target.remove(windowed);
                 return "sremove" + head + "-" + times;
             }
-            target.put(windowed, value);
+            target.put(windowed, stored);
             return "sput" + head + Lines.hex(value) + times;
         });
     }
@@ -178,12 +199,12 @@ public final class GoldenStores {
     private void content(final String name) {
         final String head = "row " + name + " ";
         switch (name.substring(0, name.indexOf('-'))) {
-            case "session" -> {
-                final SessionStore<String, String> store = run.store(name);
+            case "session", "hsession" -> {
+                final SessionStore<String, Object> store = run.store(name);
                 for (final String key : KEYS) {
-                    try (KeyValueIterator<Windowed<String>, String> rows = store.fetch(key)) {
+                    try (KeyValueIterator<Windowed<String>, Object> rows = store.fetch(key)) {
                         rows.forEachRemaining(row -> out.println("s" + head + Lines.hex(key) + " "
-                            + Lines.hex(row.value) + " " + row.key.window().start() + " "
+                            + Lines.hex(plain(row.value)) + " " + row.key.window().start() + " "
                             + row.key.window().end()));
                     }
                 }
@@ -230,11 +251,28 @@ public final class GoldenStores {
         return Lines.hex(found.value()) + " " + found.timestamp() + " " + to;
     }
 
+    private Headers headers(final String store) {
+        return store.startsWith("h") ? Lines.headers(random) : new RecordHeaders();
+    }
+
+    private static String headers(final String store, final Headers own, final Headers record) {
+        return store.startsWith("h") ? " " + Lines.headers(own) + " " + Lines.headers(record) : "";
+    }
+
     private static String plain(final Object value) {
+        if (value instanceof ValueTimestampHeaders<?> full) {
+            return (String) full.value();
+        }
+        if (value instanceof AggregationWithHeaders<?> session) {
+            return (String) session.aggregation();
+        }
         return (String) (value instanceof ValueAndTimestamp<?> stamped ? stamped.value() : value);
     }
 
     private static String timestamp(final Object value) {
+        if (value instanceof ValueTimestampHeaders<?> full) {
+            return String.valueOf(full.timestamp());
+        }
         return value instanceof ValueAndTimestamp<?> stamped ? String.valueOf(stamped.timestamp()) : "-";
     }
 }

@@ -107,6 +107,13 @@ final class StoreRun implements AutoCloseable {
         }
     }
 
+    /** The records that were dropped so far, as the task's metric counts them. */
+    long dropped() {
+        return driver.metrics().entrySet().stream()
+            .filter(metric -> metric.getKey().name().equals("dropped-records-total"))
+            .mapToLong(metric -> ((Number) metric.getValue().metricValue()).longValue()).sum();
+    }
+
     @Override
     public void close() throws IOException {
         driver.close();
