@@ -83,6 +83,13 @@ impl End {
     pub(crate) fn at(offset: Option<Offset>) -> Self {
         Self { mark: Mark { offset, ..Mark::EMPTY }, floor: None }
     }
+
+    /// This end with what `before` says and this does not.
+    #[cfg(feature = "rocksdb")]
+    pub(crate) fn above(self, before: Option<Self>) -> Self {
+        let Some(before) = before else { return self };
+        Self { mark: self.mark.after(before.mark), floor: self.floor.max(before.floor) }
+    }
 }
 
 /// Where committed data stands; written in one batch with the data.

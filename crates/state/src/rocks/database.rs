@@ -6,9 +6,11 @@
 //! the changelog is what was not committed. Losing power loses the unsynced tail of the log, whole
 //! batches of it, so the data still fits its offset and a longer tail is replayed.
 //!
-//! Restoring into an empty store goes without the log, since it can be repeated: a crash then
-//! falls back to the last flush, which is atomic over both column families. The first commit
-//! flushes before it uses the log, because a log without its beginning would not fit.
+//! Restoring into an empty store goes without the log, in sorted table files (see
+//! [`bulk`](super::bulk)), since it can be repeated. A file is taken in before its offset is
+//! written, so a crash between leaves data that the offset does not tell of: restoring goes on from
+//! the offset and writes it again. The mark [`BULK`] says that this may be so; without any offset
+//! beside it, nothing in the database is used. The first commit ends all this.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,10 +19,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use kstreams_core::{Error, ErrorKind, Result};
 use parking_lot::{Mutex, RwLock};
 use rocksdb::{
-    ColumnFamily, ColumnFamilyDescriptor, DB, FlushOptions, ReadOptions, WriteBatch, WriteOptions,
+    ColumnFamily, ColumnFamilyDescriptor, DB, FlushOptions, Options, ReadOptions, WriteBatch,
+    WriteOptions,
 };
 
 use super::Settings;
+use super::bulk::Gathered;
 use super::fault::{OPENING, fault, io_fault};
 use crate::bytes::{End, Fill, Mark, Writes};
 use crate::overlay::Base;
@@ -30,10 +34,14 @@ pub(super) struct Rocks {
     place: Place,
     db: RwLock<Option<DB>>,
     mark: Mutex<Mark>,
-    /// True if what is restored goes without the log.
+    /// True if what is restored goes into table files.
     bulk: AtomicBool,
-    /// True if something without log may not be flushed.
-    unlogged: AtomicBool,
+    /// True if the database says so too.
+    bulk_noted: AtomicBool,
+    /// True if something waits in `gathered`.
+    waits: AtomicBool,
+    gathered: Mutex<(Gathered, Option<End>)>,
+    table_options: Options,
     reads: ReadOptions,
 }
 
@@ -49,20 +57,28 @@ pub(super) struct Place {
 
 impl Rocks {
     pub(super) fn open(place: Place) -> Result<Self> {
-        let (db, mark) = place.open()?;
+        let Opened { db, mark, in_bulk } = place.open()?;
         Ok(Self {
-            place,
             db: RwLock::new(Some(db)),
-            bulk: AtomicBool::new(mark.offset.is_none()),
+            bulk: AtomicBool::new(in_bulk || mark.offset.is_none()),
+            bulk_noted: AtomicBool::new(in_bulk),
             mark: Mutex::new(mark),
-            unlogged: AtomicBool::new(false),
+            waits: AtomicBool::new(false),
+            gathered: Mutex::default(),
+            table_options: place.settings.data_options(&place.name),
             reads: ReadOptions::default(),
+            place,
         })
     }
 
     fn with<R>(&self, work: impl FnOnce(&DB) -> Result<R>) -> Result<R> {
         match &*self.db.read() {
-            Some(db) => work(db),
+            Some(db) => {
+                if self.waits.load(Ordering::Acquire) {
+                    self.ingest(db)?;
+                }
+                work(db)
+            }
             None => Err(self.closed()),
         }
     }
@@ -83,19 +99,127 @@ impl Rocks {
             .map_err(|error| self.fault("flushing", error))
     }
 
-    /// What a commit must do before it may rely on the log.
+    /// Gathers what `fill` writes, and makes a table file of it when there is enough.
+    fn gather(&self, db: &DB, fill: Fill<'_>) -> Result {
+        let mut gathered = self.gathered.lock();
+        let end = fill(&mut gathered.0)?;
+        gathered.0.account();
+        gathered.1 = Some(end.above(gathered.1.take()));
+        self.waits.store(true, Ordering::Release);
+        let is_full = gathered.0.is_full();
+        drop(gathered);
+        if is_full { self.ingest(db) } else { Ok(()) }
+    }
+
+    /// Writes what was gathered, then the offset it stands for.
+    fn ingest(&self, db: &DB) -> Result {
+        let mut gathered = self.gathered.lock();
+        let Some(end) = gathered.1.clone() else { return Ok(()) };
+        self.note_bulk(db)?;
+        let floor = end.floor.as_deref();
+        if !gathered.0.is_empty() {
+            let ingested = gathered.0.ingest(db, &self.table_options, &self.place.path, floor);
+            ingested.map_err(|error| self.fault("restoring", error))?;
+        }
+        self.write_end(db, WriteBatch::default(), end, false)?;
+        self.flush(db)?;
+        gathered.1 = None;
+        self.waits.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    /// Notes, so that a crash does not undo it, that data may be ahead of its offset.
+    fn note_bulk(&self, db: &DB) -> Result {
+        if self.bulk_noted.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        // Files that come in at once are not worth a compaction one by one.
+        let noted = db.set_options(&[("disable_auto_compactions", "true")]);
+        noted.map_err(|error| self.fault("restoring", error))?;
+        self.put_unlogged(db, BULK, &1_i64.to_be_bytes())?;
+        self.flush(db)
+    }
+
+    fn put_unlogged(&self, db: &DB, key: &[u8], value: &[u8]) -> Result {
+        let mut options = WriteOptions::default();
+        options.disable_wal(true);
+        db.put_cf_opt(self.place.family(db, OFFSETS)?, key, value, &options)
+            .map_err(|error| self.fault("writing", error))
+    }
+
+    /// What a commit must do before it may rely on the log: a log without its beginning would not
+    /// fit.
     fn end_bulk(&self, db: &DB) -> Result {
-        if self.unlogged.load(Ordering::Acquire) {
+        if !self.bulk.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        if self.bulk_noted.swap(false, Ordering::AcqRel) {
+            self.put_unlogged(db, BULK, &0_i64.to_be_bytes())?;
             self.flush(db)?;
-            self.unlogged.store(false, Ordering::Release);
+            let ended = db.set_options(&[("disable_auto_compactions", "false")]);
+            ended.map_err(|error| self.fault("restoring", error))?;
         }
         self.bulk.store(false, Ordering::Release);
         Ok(())
     }
+
+    /// Writes the batch together with where the data stands then.
+    fn write_end(&self, db: &DB, mut batch: WriteBatch, end: End, logged: bool) -> Result {
+        let End { mark, floor } = end;
+        if let Some(floor) = &floor {
+            batch.delete_range(&[][..], floor);
+        }
+        let offsets = self.place.family(db, OFFSETS)?;
+        let mut current = self.mark.lock();
+        let mark = mark.after(*current);
+        if let Some(offset) = mark.offset {
+            batch.put_cf(offsets, &self.place.offset_key, offset.to_be_bytes());
+        }
+        if mark.time != current.time {
+            batch.put_cf(offsets, TIME, mark.time.to_be_bytes());
+        }
+        if mark.sequence != current.sequence {
+            batch.put_cf(offsets, SEQUENCE, i64::from(mark.sequence).to_be_bytes());
+        }
+        let mut options = WriteOptions::default();
+        options.disable_wal(!logged);
+        options.set_memtable_insert_hint_per_batch(true);
+        db.write_opt(batch, &options).map_err(|error| self.fault("writing", error))?;
+        *current = mark;
+        Ok(())
+    }
+}
+
+/// A database that was opened, and what it says of itself.
+struct Opened {
+    db: DB,
+    mark: Mark,
+    /// Restoring into table files was not ended.
+    in_bulk: bool,
 }
 
 impl Place {
-    fn open(&self) -> Result<(DB, Mark)> {
+    /// Opens it; what a restore without any offset has left is deleted first.
+    fn open(&self) -> Result<Opened> {
+        let opened = self.open_as_is()?;
+        if !opened.in_bulk || opened.mark.offset.is_some() {
+            return Ok(opened);
+        }
+        drop(opened);
+        self.delete()?;
+        self.open_as_is()
+    }
+
+    fn delete(&self) -> Result {
+        match std::fs::remove_dir_all(&self.path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(io_fault(&self.name, &self.path, "wiping", error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn open_as_is(&self) -> Result<Opened> {
         std::fs::create_dir_all(&self.path)
             .map_err(|error| io_fault(&self.name, &self.path, OPENING, error))?;
         let options = self.settings.data_options(&self.name);
@@ -111,8 +235,9 @@ impl Place {
             time: self.number(&db, TIME)?.unwrap_or(Mark::EMPTY.time),
             sequence: self.number(&db, SEQUENCE)?.and_then(|n| n.try_into().ok()).unwrap_or(0),
         };
+        let in_bulk = self.number(&db, BULK)?.is_some_and(|bulk| bulk != 0);
         self.set_status(&db, OPEN)?;
-        Ok((db, mark))
+        Ok(Opened { db, mark, in_bulk })
     }
 
     /// Refuses data in another layout: it must be rebuilt, not misread.
@@ -208,64 +333,45 @@ impl Base for Rocks {
     }
 
     fn mark(&self) -> Result<Mark> {
-        Ok(*self.mark.lock())
+        // With what is gathered, since that is about to be written.
+        self.with(|_| Ok(*self.mark.lock()))
     }
 
     fn write(&self, fill: Fill<'_>, restoring: bool) -> Result {
+        if restoring && self.bulk.load(Ordering::Acquire) {
+            return match &*self.db.read() {
+                Some(db) => self.gather(db, fill),
+                None => Err(self.closed()),
+            };
+        }
         self.with(|db| {
-            if !restoring {
-                self.end_bulk(db)?;
-            }
-            let bulk = restoring && self.bulk.load(Ordering::Acquire);
+            self.end_bulk(db)?;
             let mut batch = Batch(WriteBatch::default());
-            let End { mark, floor } = fill(&mut batch)?;
-            if let Some(floor) = &floor {
-                batch.0.delete_range(&[][..], floor);
-            }
-            let offsets = self.place.family(db, OFFSETS)?;
-            let mut current = self.mark.lock();
-            let mark = mark.after(*current);
-            if let Some(offset) = mark.offset {
-                batch.0.put_cf(offsets, &self.place.offset_key, offset.to_be_bytes());
-            }
-            if mark.time != current.time {
-                batch.0.put_cf(offsets, TIME, mark.time.to_be_bytes());
-            }
-            if mark.sequence != current.sequence {
-                batch.0.put_cf(offsets, SEQUENCE, i64::from(mark.sequence).to_be_bytes());
-            }
-            let mut options = WriteOptions::default();
-            options.disable_wal(bulk);
-            options.set_memtable_insert_hint_per_batch(true);
-            if bulk {
-                self.unlogged.store(true, Ordering::Release);
-            }
-            db.write_opt(batch.0, &options).map_err(|error| self.fault("writing", error))?;
-            *current = mark;
-            Ok(())
+            let end = fill(&mut batch)?;
+            self.write_end(db, batch.0, end, true)
         })
     }
 
     fn close(&self) -> Result {
         let Some(db) = self.db.write().take() else { return Ok(()) };
-        // Flushed last, so that the next start finds no log to replay.
-        self.end_bulk(&db)?;
+        // Restoring that is not done goes on at the next start: what is gathered is written, the
+        // mark stays.
+        self.ingest(&db)?;
         self.place.set_status(&db, CLEAN)?;
+        // Flushed last, so that the next start finds no log to replay.
         self.flush(&db)
     }
 
     fn wipe(&self) -> Result {
         let mut db = self.db.write();
         drop(db.take());
-        if let Err(error) = std::fs::remove_dir_all(&self.place.path)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            return Err(io_fault(&self.place.name, &self.place.path, "wiping", error));
-        }
-        let (empty, mark) = self.place.open()?;
+        *self.gathered.lock() = Default::default();
+        self.place.delete()?;
+        let Opened { db: empty, mark, in_bulk } = self.place.open()?;
         *self.mark.lock() = mark;
         self.bulk.store(true, Ordering::Release);
-        self.unlogged.store(false, Ordering::Release);
+        self.bulk_noted.store(in_bulk, Ordering::Release);
+        self.waits.store(false, Ordering::Release);
         *db = Some(empty);
         Ok(())
     }
@@ -287,11 +393,12 @@ impl Writes for Batch {
 const DATA: &str = "default";
 const OFFSETS: &str = "offsets";
 
-/// Keys of `offsets` beside the changelog's partition. Java's `status`, and three of our own.
+/// Keys of `offsets` beside the changelog's partition. Java's `status`, and four of our own.
 const STATUS: &[u8] = b"status";
 const FORMAT: &[u8] = b"format";
 const TIME: &[u8] = b"stream-time";
 const SEQUENCE: &[u8] = b"sequence";
+const BULK: &[u8] = b"restoring";
 
 const OPEN: i64 = 1;
 const CLEAN: i64 = 0;

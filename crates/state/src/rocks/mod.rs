@@ -1,5 +1,6 @@
 //! Stores on disk: RocksDB as the base under the overlay.
 
+mod bulk;
 mod database;
 mod fault;
 mod memory;

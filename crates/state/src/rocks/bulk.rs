@@ -1,0 +1,154 @@
+//! Restoring into an empty database: records are gathered, sorted and written as whole table files.
+//!
+//! A memtable pays for each record with a walk through its skip list, a flush and soon a
+//! compaction; a sorted file is written once and taken in as it is.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rocksdb::{DB, IngestExternalFileOptions, Options, SstFileWriter};
+
+use crate::bytes::Writes;
+
+/// What waits for the next table file.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    bytes: Vec<u8>,
+    entries: Vec<Entry>,
+    /// How much of [`WAITING`] is ours.
+    counted: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    /// The first bytes of the key, which decide most comparisons.
+    prefix: u64,
+    start: usize,
+    key_len: u32,
+    /// `u32::MAX` for a delete.
+    value_len: u32,
+}
+
+impl Gathered {
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// True if it is worth a file, or if all stores together have gathered too much.
+    pub(super) fn is_full(&self) -> bool {
+        let all = WAITING.load(Ordering::Relaxed);
+        self.bytes.len() >= FILE_BYTES || (self.bytes.len() >= LEAST_BYTES && all > MAX_WAITING)
+    }
+
+    /// Counts what came since the last call; done once per batch.
+    pub(super) fn account(&mut self) {
+        let n_bytes = self.bytes.len() + self.entries.len() * size_of::<Entry>();
+        WAITING.fetch_add(n_bytes - self.counted, Ordering::Relaxed);
+        self.counted = n_bytes;
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Writes everything from `floor` on into a table file and lets the database take it in.
+    pub(super) fn ingest(
+        &mut self,
+        db: &DB,
+        options: &Options,
+        dir: &Path,
+        floor: Option<&[u8]>,
+    ) -> Result<(), rocksdb::Error> {
+        // Stable, so that of equal keys the last one written comes last.
+        let bytes = &self.bytes;
+        self.entries
+            .sort_by(|a, b| a.prefix.cmp(&b.prefix).then_with(|| a.key(bytes).cmp(b.key(bytes))));
+        let path = table_path(dir);
+        let mut writer = SstFileWriter::create(options);
+        let mut n_written = 0;
+        {
+            let mut at = 0;
+            writer.open(&path)?;
+            while let Some(entry) = self.entries.get(at) {
+                at += 1;
+                let key = entry.key(bytes);
+                let again = self.entries.get(at).is_some_and(|next| next.key(bytes) == key);
+                if again || floor.is_some_and(|floor| key < floor) {
+                    continue;
+                }
+                match entry.value(bytes) {
+                    Some(value) => writer.put(key, value)?,
+                    None => writer.delete(key)?,
+                }
+                n_written += 1;
+            }
+        }
+        if n_written > 0 {
+            writer.finish()?;
+            let mut options = IngestExternalFileOptions::default();
+            options.set_move_files(true);
+            db.ingest_external_file_opts(&options, vec![&path])?;
+        }
+        self.clear();
+        Ok(())
+    }
+}
+
+impl Entry {
+    fn key<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        &bytes[self.start..self.start + self.key_len as usize]
+    }
+
+    fn value<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        let start = self.start + self.key_len as usize;
+        (self.value_len != u32::MAX).then(|| &bytes[start..start + self.value_len as usize])
+    }
+}
+
+impl Writes for Gathered {
+    fn put(&mut self, key: &[u8], value: &[u8]) {
+        self.push(key, Some(value));
+    }
+
+    fn delete(&mut self, key: &[u8]) {
+        self.push(key, None);
+    }
+}
+
+impl Gathered {
+    fn push(&mut self, key: &[u8], value: Option<&[u8]>) {
+        let mut prefix = [0; 8];
+        let n = key.len().min(8);
+        prefix[..n].copy_from_slice(&key[..n]);
+        self.entries.push(Entry {
+            prefix: u64::from_be_bytes(prefix),
+            start: self.bytes.len(),
+            // Records of Kafka are shorter than 2 GiB.
+            key_len: key.len() as u32,
+            value_len: value.map_or(u32::MAX, |value| value.len() as u32),
+        });
+        self.bytes.extend_from_slice(key);
+        self.bytes.extend_from_slice(value.unwrap_or_default());
+    }
+}
+
+impl Drop for Gathered {
+    fn drop(&mut self) {
+        WAITING.fetch_sub(self.counted, Ordering::Relaxed);
+    }
+}
+
+/// Where the next table file of a database is written; a crash may leave one there.
+fn table_path(dir: &Path) -> PathBuf {
+    dir.join("restoring.sst.tmp")
+}
+
+/// What all stores of the process have gathered.
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+
+/// Files of this size need no compaction soon.
+const FILE_BYTES: usize = 32 << 20;
+
+/// Above this much of all stores together, files may be smaller, but not below `LEAST_BYTES`.
+const MAX_WAITING: usize = 128 << 20;
+const LEAST_BYTES: usize = 2 << 20;
