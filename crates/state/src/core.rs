@@ -61,12 +61,12 @@ impl<K: 'static, V: 'static> Core<K, V> {
     }
 
     /// Sets or removes the value of `key`, and logs it.
-    pub(crate) fn set(&self, key: &[u8], stored: Option<&[u8]>) -> Result {
+    pub(crate) fn set(&self, key: &[u8], stored: Option<&[u8]>, headers: &Headers) -> Result {
         match stored {
             Some(stored) => self.bytes.put(key, stored)?,
             None => self.bytes.delete(key)?,
         }
-        self.log(key, stored, &Headers::default());
+        self.log(key, stored, headers);
         Ok(())
     }
 

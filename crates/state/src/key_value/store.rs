@@ -5,7 +5,7 @@ use std::ops::RangeBounds;
 use std::sync::Arc;
 
 use kstreams_core::Result;
-use kstreams_core::record::{Offset, RawRecord};
+use kstreams_core::record::{Headers, Offset, RawRecord};
 use kstreams_core::store::StateStore;
 
 use crate::Stamped;
@@ -58,11 +58,20 @@ impl<K: 'static, V: 'static> KeyValueStore<K, V> {
     /// # Errors
     /// As [`get`](Self::get), and if this store is read only here.
     pub fn put(&self, key: &K, value: &V) -> Result {
+        self.put_with_headers(key, value, &Headers::default())
+    }
+
+    /// As [`put`](Self::put); the changelog record gets the headers, as those of the subscriptions
+    /// of foreign-key joins do.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put).
+    pub fn put_with_headers(&self, key: &K, value: &V, headers: &Headers) -> Result {
         self.core.check_writable()?;
         with_scratch(|scratch| {
             self.core.codec.key(key, &mut scratch.key)?;
             let present = self.core.codec.value(value, &mut scratch.value)?;
-            self.write(&scratch.key, present.then_some(&scratch.value))
+            self.write(&scratch.key, present.then_some(&scratch.value), headers)
         })
     }
 
@@ -78,7 +87,8 @@ impl<K: 'static, V: 'static> KeyValueStore<K, V> {
             if existing.is_none() {
                 scratch.value.clear();
                 let present = self.core.codec.value(value, &mut scratch.value)?;
-                self.write(&scratch.key, present.then_some(&scratch.value))?;
+                let value = present.then_some(&scratch.value);
+                self.write(&scratch.key, value, &Headers::default())?;
             }
             Ok(existing)
         })
@@ -97,11 +107,19 @@ impl<K: 'static, V: 'static> KeyValueStore<K, V> {
     /// # Errors
     /// As [`put`](Self::put).
     pub fn delete(&self, key: &K) -> Result<Option<V>> {
+        self.delete_with_headers(key, &Headers::default())
+    }
+
+    /// As [`delete`](Self::delete); the changelog record gets the headers.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put).
+    pub fn delete_with_headers(&self, key: &K, headers: &Headers) -> Result<Option<V>> {
         self.core.check_writable()?;
         with_scratch(|scratch| {
             self.core.codec.key(key, &mut scratch.key)?;
             let previous = self.read(&scratch.key, &mut scratch.value)?;
-            self.write(&scratch.key, None)?;
+            self.write(&scratch.key, None, headers)?;
             Ok(previous)
         })
     }
@@ -152,8 +170,8 @@ impl<K: 'static, V: 'static> KeyValueStore<K, V> {
         self.core.codec.read_value(buffer).map(Some)
     }
 
-    fn write(&self, key: &[u8], value: Option<&Vec<u8>>) -> Result {
-        self.core.set(key, value.map(Vec::as_slice))?;
+    fn write(&self, key: &[u8], value: Option<&Vec<u8>>, headers: &Headers) -> Result {
+        self.core.set(key, value.map(Vec::as_slice), headers)?;
         self.core.log_pushed_out();
         Ok(())
     }
