@@ -274,6 +274,19 @@ impl TestDriver {
         Err(Error::new(ErrorKind::Topology, "the topology feeds itself without end"))
     }
 
+    /// Stops as [`close`](Self::close) does and starts again on the same log: tasks are opened
+    /// anew, state in memory is restored from its changelogs.
+    ///
+    /// # Errors
+    /// As [`close`](Self::close) and [`TestDriverBuilder::build`].
+    pub fn restart(self) -> Result<Self> {
+        self.worker.stop()?;
+        let worker = Worker::new(Arc::clone(&self.shared), 0)?;
+        let mut driver = Self { worker, ..self };
+        driver.settle()?;
+        Ok(driver)
+    }
+
     /// Closes as an application does: commits, closes the tasks, leaves the group.
     ///
     /// # Errors
