@@ -9,14 +9,13 @@ use kstreams_core::record::{Offset, TopicPartition};
 use kstreams_core::source::OffsetReset;
 use kstreams_core::store::{ChangeBuffer, StoreContext, TaskTimes};
 use kstreams_core::task::TaskId;
-use kstreams_core::time::Timestamp;
 
 use crate::blueprint::{Blueprint, changelog_of};
 use crate::config::Guarantee;
 use crate::directory::TaskClaim;
 use crate::probe::{CrashPoint, unless_crash};
 use crate::shared::Shared;
-use crate::task::{LogRange, OpenTask, Restoring, TaskStore, decode_metadata};
+use crate::task::{LogRange, Metadata, OpenTask, Restoring, TaskStore, decode_metadata};
 use crate::transport::{CommittedOffset, Isolation, OffsetSpec};
 use crate::worker::Worker;
 
@@ -86,7 +85,7 @@ impl Worker {
                         let reset = blueprint.reset(input, self.shared.config.offset_reset);
                         let spec = self.reset_spec(reset, task.id, &partition)?;
                         resets.push((all.len(), positions.len(), (partition.clone(), spec)));
-                        positions.push((partition, 0, Timestamp::NONE));
+                        positions.push((partition, 0, Metadata::unknown()));
                     }
                 }
             }
@@ -184,7 +183,7 @@ impl Worker {
         let placed = positions
             .into_iter()
             .zip(&lanes)
-            .map(|((partition, offset, time), lane)| (partition, *lane, offset, time))
+            .map(|((partition, offset, metadata), lane)| (partition, *lane, offset, metadata))
             .collect();
         let global_stores = self.shared.global_stores.lock().clone();
         let max_idle = self.shared.config.max_task_idle;
@@ -234,7 +233,7 @@ impl Worker {
 }
 
 /// Per input of a task: the partition, the next offset, the partition time.
-type Positions = Vec<(TopicPartition, Offset, Timestamp)>;
+type Positions = Vec<(TopicPartition, Offset, Metadata)>;
 
 /// Per store of a task: what its changelog holds.
 type Ranges = Vec<Option<LogRange>>;

@@ -1,6 +1,7 @@
 //! What the nodes of one task share.
 
 use std::any::{Any, TypeId};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -53,6 +54,10 @@ pub struct Counters {
     pub punctuated: u64,
 }
 
+/// How far processors have come with something, by the names they chose; see
+/// [`TaskEnv::set_progress`].
+pub type Progress = BTreeMap<Arc<str>, i64>;
+
 /// The task as its nodes see it: who it is, what it works on, what time it is.
 ///
 /// [`Context`](crate::context::Context) and [`Init`](crate::context::Init) dereference to it.
@@ -70,6 +75,7 @@ pub struct TaskEnv {
     pub(super) current: Option<(usize, Offset)>,
     pub(super) now: Timestamp,
     pub(super) commit_requested: bool,
+    pub(super) progress: Progress,
     /// The node at work.
     pub(crate) at: usize,
 }
@@ -113,6 +119,22 @@ impl TaskEnv {
     /// Asks for a commit soon, before the commit interval has passed.
     pub fn request_commit(&mut self) {
         self.commit_requested = true;
+    }
+
+    /// How far a processor had come with something when the task was last committed, or has come
+    /// since; `None` if nobody has said so yet.
+    pub fn progress(&self, name: &str) -> Option<i64> {
+        self.progress.get(name).copied()
+    }
+
+    /// Says how far a processor has come with something: a number that only goes up, committed
+    /// together with the position of the record in work (`ProcessorMetadata`).
+    ///
+    /// It is for what must not be done twice and leaves no trace in a store. The names of stores
+    /// are taken by operators of the DSL.
+    pub fn set_progress(&mut self, name: &Arc<str>, to: i64) {
+        let at = self.progress.entry(Arc::clone(name)).or_insert(to);
+        *at = to.max(*at);
     }
 
     /// Counts a record that a processor dropped on purpose (Java's `dropped-records`).

@@ -12,7 +12,7 @@ mod slot;
 mod source;
 mod task_flow;
 
-pub use env::{Counters, TaskEnv, TaskSetup};
+pub use env::{Counters, Progress, TaskEnv, TaskSetup};
 pub use plan::{FlowInput, FlowPlan, NodeFactory, PlannedNode, Wiring};
 pub use slot::Slot;
 pub use task_flow::Flow;

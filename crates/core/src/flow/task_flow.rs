@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::env::{Counters, TaskEnv, TaskSetup};
+use super::env::{Counters, Progress, TaskEnv, TaskSetup};
 use super::plan::{FlowInput, FlowPlan};
 use super::slot::{Slot, SourceNode};
 use crate::error::{Error, ErrorKind, Result};
@@ -76,9 +76,20 @@ impl Flow {
             counters: Counters::default(),
             current: None,
             commit_requested: false,
+            progress: Progress::default(),
             at: 0,
         };
         Ok(Self { slots, env, lanes })
+    }
+
+    /// Sets what processors have committed as their progress; called before [`init`](Self::init).
+    pub fn set_progress(&mut self, progress: Progress) {
+        self.env.progress = progress;
+    }
+
+    /// What is to be committed with the positions of the inputs.
+    pub fn progress(&self) -> &Progress {
+        &self.env.progress
     }
 
     /// Calls `init` of every processor, in topological order.

@@ -208,7 +208,8 @@ impl Task {
         is_of_fetched: bool,
     ) {
         for queue in &self.queues {
-            if let Some(mut offset) = queue.to_commit(is_all, encode_metadata) {
+            let metadata = |time| encode_metadata(time, self.flow.progress());
+            if let Some(mut offset) = queue.to_commit(is_all, metadata) {
                 if is_of_fetched {
                     offset.offset = queue.fetched_to();
                 }

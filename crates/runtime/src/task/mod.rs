@@ -8,7 +8,7 @@ mod restore;
 mod standby;
 
 pub(crate) use active::Task;
-pub(crate) use metadata::{decode as decode_metadata, encode as encode_metadata};
+pub(crate) use metadata::{Metadata, decode as decode_metadata, encode as encode_metadata};
 pub(crate) use open::{OpenTask, TaskStore};
 pub(crate) use queue::PartitionQueue;
 pub(crate) use restore::{LogRange, Restoring};

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kstreams_core::error::{Error, ErrorKind, Result};
-use kstreams_core::flow::{Flow, TaskSetup};
+use kstreams_core::flow::{Flow, Progress, TaskSetup};
 use kstreams_core::record::{Offset, TopicPartition};
 use kstreams_core::sink::Outbox;
 use kstreams_core::store::{ChangeBuffer, StateStore};
 use kstreams_core::task::TaskId;
-use kstreams_core::time::Timestamp;
 
-use super::{PartitionQueue, Task};
+use super::{Metadata, PartitionQueue, Task};
 use crate::blueprint::Blueprint;
 use crate::directory::TaskClaim;
 use crate::outlet::{Outlet, Topics};
@@ -81,13 +80,19 @@ impl OpenTask {
         mut self,
         blueprint: Blueprint,
         global_stores: &[Arc<dyn StateStore>],
-        positions: Vec<(TopicPartition, Lane, Offset, Timestamp)>,
+        positions: Vec<(TopicPartition, Lane, Offset, Metadata)>,
         max_idle: Option<Duration>,
     ) -> Result<Task> {
-        let queues: Vec<PartitionQueue> = positions
-            .into_iter()
-            .map(|(partition, lane, start, time)| PartitionQueue::new(partition, lane, start, time))
-            .collect();
+        let mut progress = Progress::new();
+        let mut queues = Vec::with_capacity(positions.len());
+        for (partition, lane, start, Metadata { time, progress: known }) in positions {
+            queues.push(PartitionQueue::new(partition, lane, start, time));
+            // It only goes up: the partition committed last knows best.
+            for (name, value) in known {
+                let at = progress.entry(name).or_insert(value);
+                *at = value.max(*at);
+            }
+        }
         for queue in &queues {
             self.setup.times.advance_stream(queue.partition_time);
         }
@@ -98,6 +103,7 @@ impl OpenTask {
             self.stores.iter().map(|store| Arc::clone(&store.store)).collect();
         stores.extend_from_slice(global_stores);
         let mut flow = Flow::new(&blueprint.plan, blueprint.inputs, stores, self.setup)?;
+        flow.set_progress(progress);
         init(&mut flow).map_err(|error| error.at_task(self.id))?;
         Ok(Task {
             id: self.id,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use kstreams_core::error::{Error, ErrorKind, Result};
 use kstreams_core::record::{Offset, RawRecord, TopicPartition};
-use kstreams_core::time::Timestamp;
 
+use super::Metadata;
 use super::open::OpenTask;
 use crate::config::{Config, RestoreProgress};
 use crate::planted::{Bug, is_planted};
@@ -26,7 +26,7 @@ pub(crate) struct LogRange {
 pub(crate) struct Restoring {
     pub(crate) open: OpenTask,
     /// Where the task's inputs go on afterwards.
-    pub(crate) positions: Vec<(TopicPartition, Offset, Timestamp)>,
+    pub(crate) positions: Vec<(TopicPartition, Offset, Metadata)>,
     jobs: Vec<Job>,
 }
 
@@ -45,7 +45,7 @@ impl Restoring {
     /// If the consumer failed or a store cannot be wiped.
     pub(crate) fn start(
         open: OpenTask,
-        positions: Vec<(TopicPartition, Offset, Timestamp)>,
+        positions: Vec<(TopicPartition, Offset, Metadata)>,
         ranges: &[Option<LogRange>],
         consumer: &mut dyn Consumer,
         config: &Config,
