@@ -39,6 +39,7 @@ pub use grouped::{KGroupedStream, SessionWindowedKStream, TimeWindowedKStream};
 pub use kstreams_state::{Window, Windowed};
 pub use options::{
     Consumed, Grouped, Joined, Materialized, Produced, Repartitioned, StoreKind, StreamJoined,
+    TableJoined,
 };
 pub use plan::{BuildErrors, DslFault, Naming};
 pub use serdes::{DefaultSerde, SerdeOf};

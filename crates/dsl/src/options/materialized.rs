@@ -67,6 +67,11 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
         Self::default().name(name)
     }
 
+    /// Without serdes of its own, and without a name.
+    pub(crate) fn inherit() -> Self {
+        Self::blank(Choice::Inherit, Choice::Inherit)
+    }
+
     fn blank(key: Choice<K>, value: Choice<V>) -> Self {
         Self {
             name: None,

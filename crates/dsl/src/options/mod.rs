@@ -9,6 +9,7 @@ mod materialized;
 mod produced;
 mod repartitioned;
 mod stream_joined;
+mod table_joined;
 
 pub use consumed::Consumed;
 pub use grouped::Grouped;
@@ -17,6 +18,7 @@ pub use materialized::{Materialized, StoreKind};
 pub use produced::Produced;
 pub use repartitioned::Repartitioned;
 pub use stream_joined::StreamJoined;
+pub use table_joined::TableJoined;
 
 /// The constructors and setters that all options with a key and a value serde share.
 macro_rules! serde_options {

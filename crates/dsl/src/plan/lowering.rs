@@ -16,6 +16,8 @@ use super::{BuildErrors, DslFault, Kind, NodeId, Plan};
 pub(crate) struct Lowering<'a> {
     pub(crate) topology: &'a mut TopologyBuilder,
     pub(crate) reuse_source_topics: bool,
+    /// What is found only now.
+    pub(crate) faults: &'a mut Vec<DslFault>,
     names: Vec<Arc<str>>,
 }
 
@@ -80,7 +82,7 @@ impl Plan {
         let same = self.merge_sources();
         let relaxed = self.relaxed();
         let reuse_source_topics = self.reuse_source_topics;
-        let faults = std::mem::take(&mut self.faults);
+        let mut faults = std::mem::take(&mut self.faults);
         let mut topology = Topology::builder();
         let meant = |id: &NodeId| same.get(id).copied().unwrap_or(*id);
         for (index, keeps_null_keys) in relaxed.into_iter().enumerate() {
@@ -96,7 +98,8 @@ impl Plan {
             };
             let names = self.nodes.iter().map(|node| Arc::clone(&node.name)).collect();
             let topology = &mut topology;
-            write(&mut Lowering { topology, reuse_source_topics, names }, &site);
+            let faults = &mut faults;
+            write(&mut Lowering { topology, reuse_source_topics, faults, names }, &site);
         }
         for group in &self.copartitions {
             let sources = group.iter().map(|id| self.source_name(meant(id)));

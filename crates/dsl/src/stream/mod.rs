@@ -28,6 +28,7 @@ use crate::serdes::SerdeOf;
 
 pub use print::Printed;
 pub use split::{Branches, Split};
+pub(crate) use to_table::ToTable;
 
 /// A stream of records `K, V` (`KStream`).
 ///

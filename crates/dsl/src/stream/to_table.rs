@@ -111,9 +111,10 @@ fn tabled<K: Data, V: Data, T: Data>(
     KTable { plan, node, sources, key, value, store: queryable, origin }
 }
 
-struct ToTable<K, V, T> {
-    inner: TableSource<K, T>,
-    update: fn(V) -> Option<T>,
+/// Makes a table of a stream inside a task.
+pub(crate) struct ToTable<K, V, T> {
+    pub(crate) inner: TableSource<K, T>,
+    pub(crate) update: fn(V) -> Option<T>,
 }
 
 impl<K: Data, V: Data, T: Data> Processor<K, V, K, Change<T>> for ToTable<K, V, T> {

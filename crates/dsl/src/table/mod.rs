@@ -2,6 +2,7 @@
 
 mod change;
 mod filter;
+mod foreign;
 mod from_topic;
 mod global;
 mod group;

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bytes;
+mod foreign_key;
 mod names;
 mod stream_joins;
 mod tables;
