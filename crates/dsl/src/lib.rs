@@ -35,7 +35,10 @@ mod table;
 mod window;
 
 pub use builder::StreamsBuilder;
-pub use grouped::{KGroupedStream, SessionWindowedKStream, TimeWindowedKStream};
+pub use grouped::{
+    CogroupedKStream, EmitStrategy, KGroupedStream, SessionWindowedCogroupedKStream,
+    SessionWindowedKStream, TimeWindowedCogroupedKStream, TimeWindowedKStream,
+};
 pub use kstreams_state::{Window, Windowed};
 pub use options::{
     Consumed, Grouped, Joined, Materialized, Produced, Repartitioned, StoreKind, StreamJoined,
@@ -47,5 +50,6 @@ pub use store::DslStore;
 pub use stream::{Branches, KStream, Printed, Split};
 pub use table::{Change, GlobalKTable, KGroupedTable, KTable};
 pub use window::{
-    JoinWindows, SessionWindowedSerde, SessionWindows, TimeWindowedSerde, TimeWindows,
+    AnyWindows, JoinWindows, SessionWindowedSerde, SessionWindows, SlidingWindows,
+    TimeWindowedSerde, TimeWindows, UnlimitedWindows,
 };

@@ -12,6 +12,7 @@ use kstreams_core::serde::Serde;
 use crate::KGroupedStream;
 use crate::builder::required;
 use crate::options::Materialized;
+use crate::plan::{NodeId, Plan, StoreDef};
 use crate::serdes::SerdeOf;
 use crate::table::{Change, Flag, KTable, Keeper, StoredOrigin, Update};
 
@@ -92,20 +93,13 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
         let (parent, sources) = self.parent(&mut plan, &store_name, named);
         let send_old = Flag::default();
         let origin = StoredOrigin { store: Arc::clone(&store_name), send_old: send_old.clone() };
-        let (keys, values, kept) = (key.clone(), value.clone(), Arc::clone(&store_name));
-        let input = self.value.clone();
-        let node = plan.add(name, &[parent], move |to, at| {
-            let (Some(key), Some(value)) = (keys, values) else { return };
-            to.store(&store.key_value_store(&kept, key.clone(), value));
-            let stores = [kept];
-            to.processor(&at.name, &at.parents, &stores.clone(), move || Aggregate {
-                keeper: Keeper::new(Arc::clone(&stores[0]), send_old.clone()),
-                key: key.clone(),
-                value: input.clone(),
-                initial: initial.clone(),
-                step: Arc::clone(&step),
-            });
+        let of = key.clone().zip(value.clone()).map(|(key, value)| Aggregation {
+            store: store.key_value_store(&store_name, key.clone(), value),
+            key,
+            initial,
+            send_old,
         });
+        let node = plan_aggregate(&mut plan, name, parent, of, self.value.clone(), step);
         drop(plan);
         KTable {
             plan: Rc::clone(&self.plan),
@@ -117,6 +111,49 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
             origin: Rc::new(origin),
         }
     }
+}
+
+/// What the nodes of one aggregation share.
+pub(super) struct Aggregation<K, A> {
+    pub(super) store: StoreDef,
+    pub(super) key: SerdeOf<K>,
+    pub(super) initial: Option<Initial<A>>,
+    pub(super) send_old: Flag,
+}
+
+impl<K, A> Clone for Aggregation<K, A> {
+    fn clone(&self) -> Self {
+        Self {
+            store: self.store.clone(),
+            key: self.key.clone(),
+            initial: self.initial.clone(),
+            send_old: self.send_old.clone(),
+        }
+    }
+}
+
+/// Plans the node of an aggregation without windows; without serdes, whose absence has been told,
+/// nothing is written.
+pub(super) fn plan_aggregate<K: Data, V: Data, A: Data>(
+    plan: &mut Plan,
+    name: Arc<str>,
+    parent: NodeId,
+    of: Option<Aggregation<K, A>>,
+    input: Option<SerdeOf<V>>,
+    step: Step<K, V, A>,
+) -> NodeId {
+    plan.add(name, &[parent], move |to, at| {
+        let Some(Aggregation { store, key, initial, send_old }) = of else { return };
+        to.store(&store);
+        let stores = [store.name];
+        to.processor(&at.name, &at.parents, &stores.clone(), move || Aggregate {
+            keeper: Keeper::new(Arc::clone(&stores[0]), send_old.clone()),
+            key: key.clone(),
+            value: input.clone(),
+            initial: initial.clone(),
+            step: Arc::clone(&step),
+        });
+    })
 }
 
 /// `KStreamAggregate`, `KStreamReduce`.

@@ -1,9 +1,14 @@
 //! Grouped streams, and one file for each of their aggregations.
 
 mod aggregate;
+mod cogroup;
 mod count;
+mod emit;
 mod reduce;
 mod session;
+mod session_aggregate;
+mod sliding;
+mod window_aggregate;
 mod windowed;
 
 use std::cell::RefCell;
@@ -13,6 +18,10 @@ use std::sync::Arc;
 
 use kstreams_core::processor::Data;
 
+pub use cogroup::{
+    CogroupedKStream, SessionWindowedCogroupedKStream, TimeWindowedCogroupedKStream,
+};
+pub use emit::EmitStrategy;
 pub use session::SessionWindowedKStream;
 pub use windowed::TimeWindowedKStream;
 

@@ -4,25 +4,20 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use kstreams_core::context::{Context, Init};
 use kstreams_core::error::Result;
-use kstreams_core::processor::{Data, Processor};
-use kstreams_core::record::{Headers, Record};
-use kstreams_core::serde::Serde;
-use kstreams_core::time::Timestamp;
-use kstreams_state::{SessionStore, Stamped, Window, Windowed};
+use kstreams_core::processor::Data;
+use kstreams_state::{SessionStore, Stamped, Windowed};
 
-use super::aggregate::{Initial, Step, count_of, reduction_of, step_of};
+use super::aggregate::{Aggregation, Initial, Step, count_of, reduction_of, step_of};
+use super::emit::{EmitStrategy, kept_for};
+use super::session_aggregate::{Merger, Sessions, merger_of, plan_sessions};
 use crate::KGroupedStream;
 use crate::builder::required;
 use crate::options::Materialized;
 use crate::serdes::SerdeOf;
 use crate::store::{self, Stores};
-use crate::table::{Change, Flag, Getter, KTable, Origin, View, skip_null_key};
+use crate::table::{Flag, Getter, KTable, Origin, View};
 use crate::window::{SessionWindows, session_windowed};
-
-/// Makes one aggregate of those of two sessions.
-type Merger<K, A> = Arc<dyn Fn(&K, Option<A>, A) -> A + Send + Sync>;
 
 /// A grouped stream in sessions, to be aggregated.
 ///
@@ -30,6 +25,7 @@ type Merger<K, A> = Arc<dyn Fn(&K, Option<A>, A) -> A + Send + Sync>;
 pub struct SessionWindowedKStream<K, V> {
     of: KGroupedStream<K, V>,
     windows: SessionWindows,
+    emit: EmitStrategy,
 }
 
 impl<K, V> fmt::Debug for SessionWindowedKStream<K, V> {
@@ -68,11 +64,19 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
     /// # Ok::<(), kstreams_core::Error>(())
     /// ```
     pub fn sessions(&self, windows: SessionWindows) -> SessionWindowedKStream<K, V> {
-        SessionWindowedKStream { of: self.clone(), windows }
+        SessionWindowedKStream { of: self.clone(), windows, emit: EmitStrategy::default() }
     }
 }
 
 impl<K: Data, V: Data> SessionWindowedKStream<K, V> {
+    /// Says when results come out: with each update, or once when their session is over
+    /// (`emitStrategy`). Sessions that were merged into others are not told then.
+    #[must_use]
+    pub fn emit(mut self, strategy: EmitStrategy) -> Self {
+        self.emit = strategy;
+        self
+    }
+
     /// Counts the records of each session.
     pub fn count(&self, store: impl Into<Materialized<K, i64>>) -> KTable<Windowed<K>, i64> {
         let start: Option<Initial<i64>> = Some(Arc::new(|| 0));
@@ -106,10 +110,7 @@ impl<K: Data, V: Data> SessionWindowedKStream<K, V> {
         merger: impl Fn(&K, A, A) -> A + Send + Sync + 'static,
         store: impl Into<Materialized<K, A>>,
     ) -> KTable<Windowed<K>, A> {
-        let merger: Merger<K, A> = Arc::new(move |key, one, two| match one {
-            Some(one) => merger(key, one, two),
-            None => two,
-        });
+        let merger = merger_of(merger);
         let (start, step): (Option<Initial<A>>, _) = (Some(Arc::new(initial)), step_of(aggregator));
         self.aggregated(store.into(), "KSTREAM-AGGREGATE-", None, start, step, merger)
     }
@@ -134,23 +135,19 @@ impl<K: Data, V: Data> SessionWindowedKStream<K, V> {
         let (parent, sources) = of.parent(&mut plan, &store_name, named);
         let send_old = Flag::default();
         let origin = SessionOrigin { store: Arc::clone(&store_name), send_old: send_old.clone() };
-        let (keys, values, kept) = (key.clone(), value.clone(), Arc::clone(&store_name));
-        let node = plan.add(name, &[parent], move |to, at| {
-            let (Some(key), Some(value)) = (keys, values) else { return };
-            to.store(&store.session_store(&kept, retention, key.clone(), value));
-            let stores = [kept];
-            to.processor(&at.name, &at.parents, &stores.clone(), move || SessionAggregate {
-                name: Arc::clone(&stores[0]),
-                store: None,
-                windows,
-                key: key.clone(),
-                initial: initial.clone(),
-                step: Arc::clone(&step),
-                merger: Arc::clone(&merger),
-                send_old: send_old.clone(),
-                stream_time: Timestamp::NONE,
-            });
+        let kept = key.clone().zip(value.clone()).map(|(key, value)| Aggregation {
+            store: store.session_store(
+                &store_name,
+                kept_for(retention, self.emit),
+                key.clone(),
+                value,
+            ),
+            key,
+            initial,
+            send_old,
         });
+        let how = Sessions { windows, retention, emit: self.emit, merger };
+        let node = plan_sessions(&mut plan, name, parent, kept, how, step);
         drop(plan);
         KTable {
             plan: Rc::clone(&of.plan),
@@ -164,90 +161,10 @@ impl<K: Data, V: Data> SessionWindowedKStream<K, V> {
     }
 }
 
-/// `KStreamSessionWindowAggregate`.
-struct SessionAggregate<K, V, A> {
-    name: Arc<str>,
-    store: Option<Arc<SessionStore<K, A>>>,
-    windows: SessionWindows,
-    key: SerdeOf<K>,
-    initial: Option<Initial<A>>,
-    step: Step<K, V, A>,
-    merger: Merger<K, A>,
-    send_old: Flag,
-    stream_time: Timestamp,
-}
-
-impl<K: Data, V: Data, A: Data> SessionAggregate<K, V, A> {
-    /// A change of a session; its time is the session's end.
-    fn tell(
-        &self,
-        ctx: &mut Context<'_, Windowed<K>, Change<A>>,
-        key: Windowed<K>,
-        new: Option<A>,
-        old: Option<A>,
-    ) -> Result {
-        let old = old.filter(|_| self.send_old.get());
-        let (timestamp, value) = (key.window.end, Change::new(new, old));
-        ctx.forward(Record { key, value, timestamp, headers: Headers::default() })
-    }
-}
-
-impl<K: Data, V: Data, A: Data> Processor<K, V, Windowed<K>, Change<A>>
-    for SessionAggregate<K, V, A>
-{
-    fn init(&mut self, ctx: &mut Init<'_, Self, Windowed<K>, Change<A>>) -> Result {
-        self.store = Some(store::open(ctx, &self.name)?);
-        Ok(())
-    }
-
-    fn process(
-        &mut self,
-        ctx: &mut Context<'_, Windowed<K>, Change<A>>,
-        record: Record<K, V>,
-    ) -> Result {
-        let Record { key, value, timestamp: time, .. } = record;
-        if self.key.is_null(&key) {
-            return skip_null_key(ctx);
-        }
-        let Some(store) = &self.store else { return Ok(()) };
-        self.stream_time = self.stream_time.max(time);
-        let close = self.stream_time - self.windows.grace - self.windows.gap;
-        let alone = Window::new(time, time);
-        let (mut window, mut merged) = (alone, Vec::new());
-        let mut total = self.initial.as_ref().map(|initial| initial());
-        for session in
-            store.find_sessions(&key, time - self.windows.gap, time + self.windows.gap)?
-        {
-            let (session, value) = session?;
-            total = Some((self.merger)(&key, total, value.clone()));
-            window.start = window.start.min(session.window.start);
-            window.end = window.end.max(session.window.end);
-            merged.push((session, value));
-        }
-        if window.end < close {
-            log::warn!("node {}: record skipped: its session is closed", ctx.node_name());
-            ctx.record_dropped();
-            return Ok(());
-        }
-        if window != alone {
-            for (session, value) in merged {
-                store.remove(&session)?;
-                self.tell(ctx, session, None, Some(value))?;
-            }
-        }
-        let new = (self.step)(&key, value, total);
-        let session = Windowed::new(key, window);
-        match &new {
-            Some(new) => store.put(&session, new)?,
-            None => store.remove(&session)?,
-        }
-        self.tell(ctx, session, new, None)
-    }
-}
-
-struct SessionOrigin {
-    store: Arc<str>,
-    send_old: Flag,
+/// A table of sessions that an aggregation keeps.
+pub(super) struct SessionOrigin {
+    pub(super) store: Arc<str>,
+    pub(super) send_old: Flag,
 }
 
 impl<K: Data, A: Data> Origin<Windowed<K>, A> for SessionOrigin {

@@ -1,33 +1,33 @@
-//! Aggregates per time window (`TimeWindowedKStream`).
+//! Aggregates per window (`TimeWindowedKStream`).
 
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use kstreams_core::context::{Context, Init};
 use kstreams_core::error::Result;
-use kstreams_core::processor::{Data, Processor};
-use kstreams_core::record::Record;
-use kstreams_core::serde::Serde;
-use kstreams_core::time::Timestamp;
+use kstreams_core::processor::Data;
 use kstreams_state::{Stamped, TimestampedWindowStore, Windowed};
 
-use super::aggregate::{Initial, Step, count_of, reduction_of, step_of};
+use super::aggregate::{Aggregation, Initial, Step, count_of, reduction_of, step_of};
+use super::emit::{EmitStrategy, kept_for};
+use super::window_aggregate::{Windowing, plan_windowed};
 use crate::KGroupedStream;
 use crate::builder::required;
 use crate::options::Materialized;
-use crate::plan::DslFault;
+use crate::plan::{DslFault, Plan};
 use crate::serdes::SerdeOf;
 use crate::store::{self, Stores};
-use crate::table::{Change, Flag, Getter, KTable, Origin, View, skip_null_key};
-use crate::window::{TimeWindows, time_windowed};
+use crate::table::{Flag, Getter, KTable, Origin, View};
+use crate::window::{AnyWindows, time_windowed};
 
-/// A grouped stream in time windows, to be aggregated.
+/// A grouped stream in windows, to be aggregated.
 ///
-/// Unlike aggregates without windows, these see values that are null, as in Kafka Streams.
+/// Unlike aggregates without windows, those of windows aligned to time see values that are null, as
+/// in Kafka Streams; sliding windows do not.
 pub struct TimeWindowedKStream<K, V> {
     of: KGroupedStream<K, V>,
-    windows: TimeWindows,
+    windows: AnyWindows,
+    emit: EmitStrategy,
 }
 
 impl<K, V> fmt::Debug for TimeWindowedKStream<K, V> {
@@ -37,7 +37,8 @@ impl<K, V> fmt::Debug for TimeWindowedKStream<K, V> {
 }
 
 impl<K: Data, V: Data> KGroupedStream<K, V> {
-    /// Aggregates per time window.
+    /// Aggregates per window: [`TimeWindows`](crate::TimeWindows),
+    /// [`SlidingWindows`](crate::SlidingWindows) or [`UnlimitedWindows`](crate::UnlimitedWindows).
     ///
     /// ```
     /// use std::time::Duration;
@@ -63,12 +64,46 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
     /// # assert_eq!(out.collect::<Vec<_>>(), [(0, 1), (0, 2), (10, 1)]);
     /// # Ok::<(), kstreams_core::Error>(())
     /// ```
-    pub fn windowed_by(&self, windows: TimeWindows) -> TimeWindowedKStream<K, V> {
-        TimeWindowedKStream { of: self.clone(), windows }
+    pub fn windowed_by(&self, windows: impl Into<AnyWindows>) -> TimeWindowedKStream<K, V> {
+        let (windows, emit) = (windows.into(), EmitStrategy::default());
+        TimeWindowedKStream { of: self.clone(), windows, emit }
     }
 }
 
 impl<K: Data, V: Data> TimeWindowedKStream<K, V> {
+    /// Says when results come out: with each update, or once when their window is closed
+    /// (`emitStrategy`).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use kstreams_dsl::{EmitStrategy, StreamsBuilder, TimeWindowedSerde, TimeWindows};
+    /// # use kstreams_core::serde::{I64, Nullable, Utf8};
+    /// # use kstreams_runtime::{Config, testing::TestDriver};
+    ///
+    /// let ten = Duration::from_millis(10);
+    /// let builder = StreamsBuilder::new();
+    /// builder
+    ///     .stream::<String, String>("clicks")
+    ///     .group_by_key()
+    ///     .windowed_by(TimeWindows::of(ten))
+    ///     .emit(EmitStrategy::OnWindowClose)
+    ///     .count("clicks-per-window")
+    ///     .to_stream()
+    ///     .to("out");
+    /// # let mut driver = TestDriver::new(builder.build()?, Config::new("test"))?;
+    /// # for time in [1, 9, 12] {
+    /// #     driver.input("clicks", Utf8, Utf8).pipe_at("ann".into(), "home".into(), time)?;
+    /// # }
+    /// # let out = driver.output("out", TimeWindowedSerde::new(Utf8, ten), Nullable(I64)).read_values()?;
+    /// # assert_eq!(out, [Some(2)]);
+    /// # Ok::<(), kstreams_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn emit(mut self, strategy: EmitStrategy) -> Self {
+        self.emit = strategy;
+        self
+    }
+
     /// Counts the records of each key and window.
     pub fn count(&self, store: impl Into<Materialized<K, i64>>) -> KTable<Windowed<K>, i64> {
         let initial: Initial<i64> = Arc::new(|| 0);
@@ -108,38 +143,28 @@ impl<K: Data, V: Data> TimeWindowedKStream<K, V> {
         let mut plan = of.plan.borrow_mut();
         let (store_name, named) = store.store_name(&mut plan, prefix);
         let name = plan.name_or(store.node.as_deref(), prefix);
-        if let Some(why) = windows.fault() {
-            plan.fault(DslFault::Window { node: name.to_string(), why: why.to_owned() });
-        }
-        let least = windows.size.saturating_add(windows.grace);
-        let retention = store.check_retention(&mut plan, &store_name, least);
+        check_windows(&mut plan, &name, &windows, self.emit);
+        let retention = store.check_retention(&mut plan, &store_name, windows.retention());
         let key = store.key.resolve(of.key.as_ref());
         let value = required(&mut plan, &name, "value", &store.value, inherited);
         let (parent, sources) = of.parent(&mut plan, &store_name, named);
         let send_old = Flag::default();
         let origin = WindowOrigin { store: Arc::clone(&store_name), send_old: send_old.clone() };
-        let (keys, values, kept) = (key.clone(), value.clone(), Arc::clone(&store_name));
-        let node = plan.add(name, &[parent], move |to, at| {
-            let (Some(key), Some(value)) = (keys, values) else { return };
-            to.store(&store.window_store(&kept, windows.size, retention, key.clone(), value));
-            let stores = [kept];
-            to.processor(&at.name, &at.parents, &stores.clone(), move || WindowAggregate {
-                name: Arc::clone(&stores[0]),
-                store: None,
-                windows,
-                key: key.clone(),
-                initial: initial.clone(),
-                step: Arc::clone(&step),
-                send_old: send_old.clone(),
-                stream_time: Timestamp::NONE,
-            });
+        let (size, kept_for) = (windows.size(), kept_for(retention, self.emit));
+        let kept = key.clone().zip(value.clone()).map(|(key, value)| Aggregation {
+            store: store.window_store(&store_name, size, kept_for, key.clone(), value),
+            key,
+            initial,
+            send_old,
         });
+        let how = Windowing { windows, emit: self.emit };
+        let node = plan_windowed(&mut plan, name, parent, kept, how, of.value.clone(), step);
         drop(plan);
         KTable {
             plan: Rc::clone(&of.plan),
             node,
             sources,
-            key: key.map(|key| time_windowed(key, windows.size)),
+            key: key.map(|key| time_windowed(key, windows.size())),
             value,
             store: named.then_some(store_name),
             origin: Rc::new(origin),
@@ -147,72 +172,21 @@ impl<K: Data, V: Data> TimeWindowedKStream<K, V> {
     }
 }
 
-/// `KStreamWindowAggregate`.
-struct WindowAggregate<K, V, A> {
-    name: Arc<str>,
-    store: Option<Arc<TimestampedWindowStore<K, A>>>,
-    windows: TimeWindows,
-    key: SerdeOf<K>,
-    initial: Option<Initial<A>>,
-    step: Step<K, V, A>,
-    send_old: Flag,
-    stream_time: Timestamp,
-}
-
-impl<K: Data, V: Data, A: Data> Processor<K, V, Windowed<K>, Change<A>>
-    for WindowAggregate<K, V, A>
-{
-    fn init(&mut self, ctx: &mut Init<'_, Self, Windowed<K>, Change<A>>) -> Result {
-        self.store = Some(store::open(ctx, &self.name)?);
-        Ok(())
+/// Notes what cannot be of windows and when they are told.
+pub(super) fn check_windows(plan: &mut Plan, node: &str, windows: &AnyWindows, emit: EmitStrategy) {
+    if let Some(why) = windows.fault() {
+        plan.fault(DslFault::Window { node: node.to_owned(), why: why.to_owned() });
     }
-
-    fn process(
-        &mut self,
-        ctx: &mut Context<'_, Windowed<K>, Change<A>>,
-        record: Record<K, V>,
-    ) -> Result {
-        if self.key.is_null(&record.key) {
-            return skip_null_key(ctx);
-        }
-        let Some(store) = &self.store else { return Ok(()) };
-        self.stream_time = self.stream_time.max(record.timestamp);
-        let close = self.stream_time - self.windows.grace;
-        let Record { key, value, timestamp, headers } = record;
-        for window in self.windows.around(timestamp) {
-            if window.end <= close {
-                log::warn!("node {}: record skipped: its window is closed", ctx.node_name());
-                ctx.record_dropped();
-                continue;
-            }
-            let before = store.fetch(&key, window.start)?;
-            let time = before.as_ref().map_or(timestamp, |b| timestamp.max(b.timestamp));
-            let initial = || self.initial.as_ref().map(|initial| initial());
-            let before = before.map(|before| before.value).or_else(initial);
-            let old = if self.send_old.get() { before.clone() } else { None };
-            let new = (self.step)(&key, value.clone(), before);
-            let new = match new {
-                Some(new) => {
-                    let stamped = Stamped::new(new, time);
-                    store.put(&key, &stamped, window.start)?;
-                    Some(stamped.value)
-                }
-                None => {
-                    store.remove(&key, window.start)?;
-                    None
-                }
-            };
-            let key = Windowed::new(key.clone(), window);
-            let (value, headers) = (Change::new(new, old), headers.clone());
-            ctx.forward(Record { key, value, timestamp: time, headers })?;
-        }
-        Ok(())
+    if emit == EmitStrategy::OnWindowClose && matches!(windows, AnyWindows::Unlimited(_)) {
+        let why = "a window without an end never closes".to_owned();
+        plan.fault(DslFault::Window { node: node.to_owned(), why });
     }
 }
 
-struct WindowOrigin {
-    store: Arc<str>,
-    send_old: Flag,
+/// A table of windows that an aggregation keeps.
+pub(super) struct WindowOrigin {
+    pub(super) store: Arc<str>,
+    pub(super) send_old: Flag,
 }
 
 impl<K: Data, A: Data> Origin<Windowed<K>, A> for WindowOrigin {

@@ -10,6 +10,7 @@ use std::any::TypeId;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use fault::{BuildErrors, DslFault};
 pub use names::Naming;
@@ -51,6 +52,8 @@ pub(crate) struct PlanNode {
     /// A left or outer join that keeps records without a key: no repartitioning above it may drop
     /// them (KIP-962).
     pub(crate) keeps_null_keys: bool,
+    /// How late the windows that it aggregates take records.
+    pub(crate) grace: Option<Duration>,
     pub(crate) write: Option<Write>,
 }
 
@@ -98,6 +101,7 @@ impl Plan {
             parents: parents.to_vec(),
             kind: Kind::Other,
             keeps_null_keys: false,
+            grace: None,
             write: Some(Box::new(write)),
         });
         NodeId(self.nodes.len() - 1)
@@ -117,6 +121,19 @@ impl Plan {
 
     pub(crate) fn name(&self, id: NodeId) -> Arc<str> {
         Arc::clone(&self.nodes[id.0].name)
+    }
+
+    /// The grace period of the windows that an operator's records lie in, if all they come from
+    /// are windows; of several, the longest.
+    pub(crate) fn window_grace(&self, id: NodeId) -> Option<Duration> {
+        let mut graces: Vec<Option<Duration>> = Vec::with_capacity(id.0 + 1);
+        for node in &self.nodes[..=id.0] {
+            let of_parents = node.parents.iter().map(|parent| graces[parent.0]);
+            let longest =
+                of_parents.collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
+            graces.push(node.grace.or(longest));
+        }
+        graces[id.0]
     }
 
     /// Gives an operator the name that its user wants.

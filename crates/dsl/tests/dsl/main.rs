@@ -2,10 +2,12 @@
 
 mod bad_input;
 mod bytes;
+mod cogroup;
 mod foreign_key;
 mod names;
 mod stream_joins;
 mod tables;
+mod window_kinds;
 mod windows;
 
 use kstreams_core::Result;
