@@ -23,6 +23,7 @@
 
 #![forbid(unsafe_code)]
 
+mod buffer;
 mod builder;
 mod options;
 mod plan;
@@ -41,8 +42,8 @@ pub use grouped::{
 };
 pub use kstreams_state::{Window, Windowed};
 pub use options::{
-    Consumed, Grouped, Joined, Materialized, Produced, Repartitioned, StoreKind, StreamJoined,
-    TableJoined,
+    BufferConfig, Consumed, Grouped, Joined, Materialized, Produced, Repartitioned, StoreKind,
+    StreamJoined, StrictBufferConfig, Suppressed, TableJoined,
 };
 pub use plan::{BuildErrors, DslFault, Naming};
 pub use serdes::{DefaultSerde, SerdeOf};

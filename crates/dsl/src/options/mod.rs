@@ -9,6 +9,7 @@ mod materialized;
 mod produced;
 mod repartitioned;
 mod stream_joined;
+mod suppressed;
 mod table_joined;
 
 pub use consumed::Consumed;
@@ -18,6 +19,8 @@ pub use materialized::{Materialized, StoreKind};
 pub use produced::Produced;
 pub use repartitioned::Repartitioned;
 pub use stream_joined::StreamJoined;
+pub(crate) use suppressed::Until;
+pub use suppressed::{BufferConfig, StrictBufferConfig, Suppressed};
 pub use table_joined::TableJoined;
 
 /// The constructors and setters that all options with a key and a value serde share.

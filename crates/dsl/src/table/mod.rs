@@ -10,6 +10,7 @@ mod join;
 mod keeper;
 mod map_values;
 mod source;
+mod suppress;
 mod to_stream;
 mod view;
 

@@ -6,6 +6,7 @@ mod cogroup;
 mod foreign_key;
 mod names;
 mod stream_joins;
+mod suppress;
 mod tables;
 mod window_kinds;
 mod windows;
