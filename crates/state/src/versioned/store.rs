@@ -86,6 +86,19 @@ impl<K: 'static, V: 'static> VersionedStore<K, V> {
         })
     }
 
+    /// Removes the value of `key` as of `timestamp`, and says as [`put`](Self::put) what became of
+    /// that.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put).
+    pub fn put_tombstone(&self, key: &K, timestamp: Timestamp) -> Result<Put> {
+        self.core.check_writable()?;
+        with_scratch(|scratch| {
+            self.core.codec.key(key, &mut scratch.key)?;
+            self.write(&scratch.key, None, timestamp)
+        })
+    }
+
     /// Ends the value of `key` at `timestamp`, and returns the version that was valid then; `None`
     /// too if `timestamp` is too old, and nothing was done.
     ///
