@@ -68,6 +68,28 @@ impl StreamsBuilder {
         self
     }
 
+    /// Caches tables and aggregates, each in up to `bytes` per task: of several changes of a key
+    /// between two commits, the last alone is written to the changelog and told
+    /// (`statestore.cache.max.bytes`). [`Materialized`](crate::Materialized) decides for one store.
+    ///
+    /// ```
+    /// use kstreams_dsl::StreamsBuilder;
+    ///
+    /// let builder = StreamsBuilder::new();
+    /// builder.cache(10 << 20);
+    /// builder.stream::<String, String>("clicks").group_by_key().count("clicks-per-user");
+    /// # builder.build()?;
+    /// # Ok::<(), kstreams_dsl::BuildErrors>(())
+    /// ```
+    ///
+    /// # Differs from Kafka Streams
+    /// Java caches unless told otherwise, and its threads share what they may hold. Sessions and
+    /// sliding windows are not cached.
+    pub fn cache(&self, bytes: usize) -> &Self {
+        self.plan.borrow_mut().cache_bytes = Some(bytes);
+        self
+    }
+
     /// A stream of the records of one topic, several, or all that match a pattern.
     ///
     /// Types name what the topics hold: `Option<K>` where keys may be null, `Option<V>` where

@@ -25,6 +25,7 @@
 
 mod buffer;
 mod builder;
+mod cache;
 mod options;
 mod plan;
 mod serdes;
@@ -49,7 +50,7 @@ pub use plan::{BuildErrors, DslFault, Naming};
 pub use serdes::{DefaultSerde, SerdeOf};
 pub use store::DslStore;
 pub use stream::{Branches, KStream, Printed, Split};
-pub use table::{Change, GlobalKTable, KGroupedTable, KTable};
+pub use table::{Change, GlobalKTable, KGroupedTable, KTable, ValueTransformer};
 pub use window::{
     AnyWindows, JoinWindows, SessionWindowedSerde, SessionWindows, SlidingWindows,
     TimeWindowedSerde, TimeWindows, UnlimitedWindows,

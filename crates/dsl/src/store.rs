@@ -13,7 +13,11 @@ use kstreams_core::error::{Error, ErrorKind, Result};
 use kstreams_core::record::{Offset, RawRecord};
 use kstreams_core::store::{ChangelogConfig, StateStore, StoreBuilder, StoreContext, StoreId};
 
+use crate::cache::TableCache;
+
 /// The store of a table or an aggregate; [`typed`](Self::typed) opens it.
+///
+/// Of a table that is cached, it shows what was written by the last commit.
 ///
 /// ```
 /// use kstreams_core::serde::Utf8;
@@ -32,7 +36,14 @@ use kstreams_core::store::{ChangelogConfig, StateStore, StoreBuilder, StoreConte
 /// assert_eq!(store.get(&"u1".to_owned())?.map(|user| user.value), Some("Ann".to_owned()));
 /// # Ok::<(), kstreams_core::Error>(())
 /// ```
-pub struct DslStore(Arc<dyn StateStore>, Arc<JoinTimes>);
+pub struct DslStore {
+    store: Arc<dyn StateStore>,
+    times: Arc<JoinTimes>,
+    /// A `TableCache` of the store's types.
+    cache: Option<AnyCache>,
+}
+
+pub(crate) type AnyCache = Arc<dyn Any + Send + Sync>;
 
 /// What the two sides of a stream-stream join know together, besides their store. It is forgotten
 /// with the task, as in Kafka Streams.
@@ -52,7 +63,15 @@ impl JoinTimes {
 
 impl DslStore {
     pub(crate) fn join_times(&self) -> Arc<JoinTimes> {
-        Arc::clone(&self.1)
+        Arc::clone(&self.times)
+    }
+
+    /// The cache in front of the store, if it has one of these types.
+    pub(crate) fn cache<K: 'static, V: 'static>(&self) -> Option<Arc<TableCache<K, V>>>
+    where
+        TableCache<K, V>: Send + Sync,
+    {
+        Arc::clone(self.cache.as_ref()?).downcast().ok()
     }
 
     /// The typed store.
@@ -60,9 +79,9 @@ impl DslStore {
     /// # Errors
     /// If it is of another type.
     pub fn typed<S: StateStore>(&self) -> Result<Arc<S>> {
-        let store: Arc<dyn Any + Send + Sync> = Arc::clone(&self.0) as _;
+        let store: Arc<dyn Any + Send + Sync> = Arc::clone(&self.store) as _;
         store.downcast().map_err(|_| {
-            let text = format!("store {} is not a {}", self.0.name(), type_name::<S>());
+            let text = format!("store {} is not a {}", self.store.name(), type_name::<S>());
             Error::new(ErrorKind::Store, text)
         })
     }
@@ -70,73 +89,91 @@ impl DslStore {
 
 impl fmt::Debug for DslStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "DslStore({})", self.0.name())
+        write!(f, "DslStore({})", self.store.name())
     }
 }
 
 impl StateStore for DslStore {
     fn name(&self) -> &str {
-        self.0.name()
+        self.store.name()
     }
 
     fn is_persistent(&self) -> bool {
-        self.0.is_persistent()
+        self.store.is_persistent()
     }
 
     fn committed_offset(&self) -> Result<Option<Offset>> {
-        self.0.committed_offset()
+        self.store.committed_offset()
     }
 
     fn restore(&self, records: &mut dyn Iterator<Item = RawRecord<'_>>, through: Offset) -> Result {
-        self.0.restore(records, through)
+        self.store.restore(records, through)
     }
 
     fn commit(&self, changelog_offset: Option<Offset>) -> Result {
-        self.0.commit(changelog_offset)
+        self.store.commit(changelog_offset)
     }
 
     fn rollback(&self) -> bool {
-        self.0.rollback()
+        self.store.rollback()
     }
 
     fn uncommitted_bytes(&self) -> usize {
-        self.0.uncommitted_bytes()
+        self.store.uncommitted_bytes()
     }
 
     fn close(&self) -> Result {
-        self.0.close()
+        self.store.close()
     }
 
     fn wipe(&self) -> Result {
-        self.0.wipe()
+        self.store.wipe()
     }
 
     fn reader(&self) -> Option<Arc<dyn StateStore>> {
-        let reader = self.0.reader()?;
-        Some(Arc::new(Self(reader, JoinTimes::new())))
+        let reader = self.store.reader()?;
+        Some(Arc::new(Self { store: reader, times: JoinTimes::new(), cache: None }))
     }
 }
 
 /// Makes what a builder makes, as a [`DslStore`].
-pub(crate) struct Erased<B>(pub(crate) B);
+pub(crate) struct Erased<B> {
+    builder: B,
+    cache: Option<Arc<MakeCache>>,
+}
+
+/// Makes the cache of one task's store.
+pub(crate) type MakeCache = dyn Fn(&StoreContext) -> AnyCache + Send + Sync;
+
+impl<B> Erased<B> {
+    pub(crate) fn new(builder: B) -> Self {
+        Self { builder, cache: None }
+    }
+
+    pub(crate) fn cached(builder: B, cache: Arc<MakeCache>) -> Self {
+        Self { builder, cache: Some(cache) }
+    }
+}
 
 impl<B: StoreBuilder> StoreBuilder for Erased<B> {
     type Store = DslStore;
 
     fn name(&self) -> &str {
-        self.0.name()
+        self.builder.name()
     }
 
     fn changelog(&self) -> Option<ChangelogConfig> {
-        self.0.changelog()
+        self.builder.changelog()
     }
 
     fn is_persistent(&self) -> bool {
-        self.0.is_persistent()
+        self.builder.is_persistent()
     }
 
     fn build(&self, context: StoreContext) -> Result<DslStore> {
-        Ok(DslStore(Arc::new(self.0.build(context)?), JoinTimes::new()))
+        let cache = self.cache.as_ref().map(|make| make(&context));
+        let store = Arc::new(self.builder.build(context)?);
+        Ok(DslStore { store, times: JoinTimes::new(), cache })
     }
 }
 

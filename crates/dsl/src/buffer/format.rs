@@ -141,7 +141,8 @@ pub(crate) fn read_logged(
     })
 }
 
-fn read_v3(value: &[u8]) -> Option<Logged> {
+/// Reads what [`write_logged`] wrote.
+pub(crate) fn read_v3(value: &[u8]) -> Option<Logged> {
     let mut from = Reader(value);
     let buffered = Buffered::read(&mut from)?;
     from.end(Logged { time: from.clone().i64()?, buffered })

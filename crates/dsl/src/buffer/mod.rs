@@ -16,7 +16,7 @@ use kstreams_core::record::{Headers, Offset, RawRecord};
 use kstreams_core::store::{ChangelogConfig, StateStore, StoreBuilder, StoreContext};
 use kstreams_core::time::Timestamp;
 
-pub(crate) use format::{Buffered, Bytes, Origin};
+pub(crate) use format::{Buffered, Bytes, Origin, read_v3, write_logged};
 
 /// Changes of keys, in the order of the times they wait for, then of the keys' bytes.
 pub(crate) struct TimeOrderedBuffer {
@@ -101,7 +101,7 @@ impl TimeOrderedBuffer {
             };
             let Some(buffered) = held.entries.get(&(*time, Arc::clone(&key))) else { continue };
             let mut value = Vec::new();
-            format::write_logged(*time, buffered, &mut value)?;
+            write_logged(*time, buffered, &mut value)?;
             changes.append(&key, Some(&value), now, &current);
         }
         Ok(())

@@ -92,7 +92,11 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
         let value = required(&mut plan, &name, "value", &store.value, inherited);
         let (parent, sources) = self.parent(&mut plan, &store_name, named);
         let send_old = Flag::default();
-        let origin = StoredOrigin { store: Arc::clone(&store_name), send_old: send_old.clone() };
+        let origin = StoredOrigin {
+            store: Arc::clone(&store_name),
+            send_old: send_old.clone(),
+            is_versioned: store.history.is_some(),
+        };
         let of = key.clone().zip(value.clone()).map(|(key, value)| Aggregation {
             store: store.key_value_store(&store_name, key.clone(), value),
             key,
@@ -168,6 +172,10 @@ struct Aggregate<K, V, A> {
 impl<K: Data, V: Data, A: Data> Processor<K, V, K, Change<A>> for Aggregate<K, V, A> {
     fn init(&mut self, ctx: &mut Init<'_, Self, K, Change<A>>) -> Result {
         self.keeper.open(ctx)
+    }
+
+    fn flush(&mut self, ctx: &mut Context<'_, K, Change<A>>) -> Result {
+        self.keeper.flush(ctx)
     }
 
     fn process(&mut self, ctx: &mut Context<'_, K, Change<A>>, record: Record<K, V>) -> Result {

@@ -106,7 +106,11 @@ impl<K: Data, A: Data> CogroupedKStream<K, A> {
             self.planned(&mut plan, store.node.as_deref(), (&store_name, named), &kept, how);
         drop(plan);
         let store_of = Arc::clone(&store_name);
-        let origin = Rc::new(StoredOrigin { store: store_of, send_old: kept.send_old });
+        let origin = Rc::new(StoredOrigin {
+            store: store_of,
+            send_old: kept.send_old,
+            is_versioned: store.history.is_some(),
+        });
         KTable {
             plan: Rc::clone(&self.plan),
             node,

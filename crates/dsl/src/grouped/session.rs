@@ -176,6 +176,10 @@ impl<K: Data, A: Data> Origin<Windowed<K>, A> for SessionOrigin {
         self.send_old.set();
         true
     }
+
+    fn is_versioned(&self) -> bool {
+        false
+    }
 }
 
 struct SessionView(Arc<str>);

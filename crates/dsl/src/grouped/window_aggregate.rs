@@ -13,9 +13,10 @@ use kstreams_state::{Stamped, TimestampedWindowStore, Window, Windowed};
 use super::aggregate::{Aggregation, Initial, Step};
 use super::emit::{Closing, EmitStrategy};
 use super::sliding::SlidingAggregate;
+use crate::cache::{Cached, TableCache};
 use crate::plan::{NodeId, Plan};
 use crate::serdes::SerdeOf;
-use crate::store;
+use crate::store::Stores;
 use crate::table::{Change, Flag, skip_null_key};
 use crate::window::AnyWindows;
 
@@ -63,10 +64,12 @@ pub(super) fn plan_windowed<K: Data, V: Data, A: Data>(
 pub(super) struct Kept<K, V, A> {
     name: Arc<str>,
     pub(super) store: Option<Arc<TimestampedWindowStore<K, A>>>,
+    cache: Option<Arc<TableCache<Windowed<K>, A>>>,
     pub(super) key: SerdeOf<K>,
     pub(super) initial: Option<Initial<A>>,
     step: Step<K, V, A>,
     send_old: Flag,
+    is_cacheable: bool,
     stream_time: Timestamp,
     /// There if results come out when windows close.
     closing: Option<Closing<K>>,
@@ -88,10 +91,12 @@ impl<K: Data, V: Data, A: Data> Kept<K, V, A> {
         Self {
             name: Arc::clone(&of.store.name),
             store: None,
+            cache: None,
             key: of.key.clone(),
             initial: of.initial.clone(),
             step,
             send_old: of.send_old.clone(),
+            is_cacheable: !matches!(how.windows, AnyWindows::Sliding(_)),
             stream_time: Timestamp::NONE,
             closing: closes.then(|| Closing::new(&of.store.name, &of.key)),
         }
@@ -104,7 +109,10 @@ impl<K: Data, V: Data, A: Data> Kept<K, V, A> {
         ctx: &mut Init<'_, P, Windowed<K>, Change<A>>,
         earliest: impl Fn(i64) -> i64,
     ) -> Result {
-        let store: Arc<TimestampedWindowStore<K, A>> = store::open(ctx, &self.name)?;
+        let any = (&*ctx as &dyn Stores).any(&self.name)?;
+        let store: Arc<TimestampedWindowStore<K, A>> = any.typed()?;
+        // What slides is read by ranges, and what closes is told when it does.
+        self.cache = any.cache().filter(|_| self.is_cacheable && self.closing.is_none());
         if let Some(closing) = &mut self.closing {
             closing.resume(ctx);
             let from = closing.last().map_or(0, earliest);
@@ -154,6 +162,12 @@ impl<K: Data, V: Data, A: Data> Kept<K, V, A> {
         (timestamp, is_new): (Timestamp, bool),
     ) -> Result {
         let Some(store) = &self.store else { return Ok(()) };
+        if let Some(cache) = &self.cache {
+            let (key, headers) = (arrival.key.clone(), arrival.headers.clone());
+            let key = Windowed::new(key, window);
+            let is_full = cache.put(Cached { key, new, timestamp: arrival.time, headers })?;
+            return if is_full { self.flush(ctx) } else { Ok(()) };
+        }
         match &new {
             Some(new) => store.put(&arrival.key, new, window.start)?,
             None => store.remove(&arrival.key, window.start)?,
@@ -167,6 +181,39 @@ impl<K: Data, V: Data, A: Data> Kept<K, V, A> {
         let key = Windowed::new(arrival.key.clone(), window);
         let value = Change::new(new.map(|new| new.value), old);
         ctx.forward(Record { key, value, timestamp, headers: arrival.headers.clone() })
+    }
+
+    /// The aggregate of a window.
+    fn get(&self, key: &K, window: Window) -> Result<Option<Stamped<A>>> {
+        let held = match &self.cache {
+            Some(cache) => cache.get(&Windowed::new(key.clone(), window))?,
+            None => None,
+        };
+        match (held, &self.store) {
+            (Some(held), _) => Ok(held),
+            (None, Some(store)) => store.fetch(key, window.start),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// As `Keeper::flush`.
+    pub(super) fn flush(&mut self, ctx: &mut Context<'_, Windowed<K>, Change<A>>) -> Result {
+        let (Some(cache), Some(store)) = (&self.cache, &self.store) else { return Ok(()) };
+        while let Some(Cached { key, new, timestamp, headers }) = cache.pop() {
+            let start = key.window.start;
+            let needs_old = self.send_old.get() || new.is_none();
+            let old = if needs_old { store.fetch(&key.key, start)? } else { None };
+            match &new {
+                Some(new) => store.put(&key.key, new, start)?,
+                None if old.is_none() => continue,
+                None => store.remove(&key.key, start)?,
+            }
+            let timestamp = new.as_ref().map_or(timestamp, |new| new.timestamp);
+            let old = old.filter(|_| self.send_old.get()).map(|old| old.value);
+            let value = Change::new(new.map(|new| new.value), old);
+            ctx.forward(Record { key, value, timestamp, headers })?;
+        }
+        Ok(())
     }
 
     /// Tells the results of windows that start at `through` or earlier: they have closed.
@@ -216,6 +263,10 @@ impl<K: Data, V: Data, A: Data> Processor<K, V, Windowed<K>, Change<A>>
         self.kept.open(ctx, |last| last.saturating_sub(size).max(0).saturating_add(1))
     }
 
+    fn flush(&mut self, ctx: &mut Context<'_, Windowed<K>, Change<A>>) -> Result {
+        self.kept.flush(ctx)
+    }
+
     fn process(
         &mut self,
         ctx: &mut Context<'_, Windowed<K>, Change<A>>,
@@ -230,13 +281,12 @@ impl<K: Data, V: Data, A: Data> Processor<K, V, Windowed<K>, Change<A>>
         let size = self.windows.size();
         let through = (close - size).as_millis();
         self.kept.tell_closed(ctx, &arrival, through, |start| Window::new(start, start + size))?;
-        let Some(store) = self.kept.store.clone() else { return Ok(()) };
         for window in self.windows.around(time) {
             if window.end <= close {
                 skip_closed(ctx);
                 continue;
             }
-            let before = store.fetch(&arrival.key, window.start)?;
+            let before = self.kept.get(&arrival.key, window)?;
             let is_new = before.is_none();
             let (before, time) = match before {
                 Some(before) => (Some(before.value), time.max(before.timestamp)),

@@ -13,10 +13,11 @@ use super::emit::{EmitStrategy, kept_for};
 use super::window_aggregate::{Windowing, plan_windowed};
 use crate::KGroupedStream;
 use crate::builder::required;
+use crate::cache::TableCache;
 use crate::options::Materialized;
 use crate::plan::{DslFault, Plan};
 use crate::serdes::SerdeOf;
-use crate::store::{self, Stores};
+use crate::store::Stores;
 use crate::table::{Flag, Getter, KTable, Origin, View};
 use crate::window::{AnyWindows, time_windowed};
 
@@ -198,6 +199,10 @@ impl<K: Data, A: Data> Origin<Windowed<K>, A> for WindowOrigin {
         self.send_old.set();
         true
     }
+
+    fn is_versioned(&self) -> bool {
+        false
+    }
 }
 
 struct WindowView(Arc<str>);
@@ -208,14 +213,21 @@ impl<K: Data, A: Data> View<Windowed<K>, A> for WindowView {
     }
 
     fn open(&self, stores: &dyn Stores) -> Result<Box<dyn Getter<Windowed<K>, A>>> {
-        Ok(Box::new(WindowGetter(store::open(stores, &self.0)?)))
+        let store = stores.any(&self.0)?;
+        Ok(Box::new(WindowGetter { store: store.typed()?, cache: store.cache() }))
     }
 }
 
-struct WindowGetter<K, A>(Arc<TimestampedWindowStore<K, A>>);
+struct WindowGetter<K, A> {
+    store: Arc<TimestampedWindowStore<K, A>>,
+    cache: Option<Arc<TableCache<Windowed<K>, A>>>,
+}
 
 impl<K: Data, A: Data> Getter<Windowed<K>, A> for WindowGetter<K, A> {
     fn get(&self, key: &Windowed<K>) -> Result<Option<Stamped<A>>> {
-        self.0.fetch(&key.key, key.window.start)
+        match self.cache.as_ref().map(|cache| cache.get(key)).transpose()?.flatten() {
+            Some(held) => Ok(held),
+            None => self.store.fetch(&key.key, key.window.start),
+        }
     }
 }

@@ -4,13 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kstreams_core::processor::Data;
 use kstreams_core::serde::Serde;
-use kstreams_state::{KeyValue, Sessions, Stamped, Windows};
+use kstreams_core::store::StoreContext;
+use kstreams_state::{KeyValue, Sessions, Stamped, Versioned, Windows};
+use kstreams_topology::ErasedStoreBuilder;
 
 use crate::DefaultSerde;
-use crate::plan::{DslFault, Plan, StoreDef};
+use crate::cache::TableCache;
+use crate::plan::{CachedDef, DslFault, Plan, StoreDef};
 use crate::serdes::{Choice, SerdeOf};
-use crate::store::Erased;
+use crate::store::{AnyCache, Erased, MakeCache};
+use crate::window::time_windowed;
 
 /// Where the data of a table or an aggregate lives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,6 +55,9 @@ pub struct Materialized<K, V> {
     pub(crate) kind: StoreKind,
     pub(crate) logging: Option<Vec<(String, String)>>,
     pub(crate) retention: Option<Duration>,
+    pub(crate) caching: Option<bool>,
+    /// How long a versioned store remembers.
+    pub(crate) history: Option<Duration>,
 }
 
 impl<K: 'static, V: 'static> Materialized<K, V> {
@@ -81,6 +89,8 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
             kind: StoreKind::Default,
             logging: Some(Vec::new()),
             retention: None,
+            caching: None,
+            history: None,
         }
     }
 
@@ -144,6 +154,45 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
         self
     }
 
+    /// Holds changes back until the next commit, so that of several of a key the last alone is
+    /// written to the changelog and told (`withCachingEnabled`); see
+    /// [`StreamsBuilder::cache`](crate::StreamsBuilder::cache).
+    #[must_use]
+    pub fn cached(mut self) -> Self {
+        self.caching = Some(true);
+        self
+    }
+
+    /// Tells every change, whatever the builder says (`withCachingDisabled`).
+    #[must_use]
+    pub fn without_caching(mut self) -> Self {
+        self.caching = Some(false);
+        self
+    }
+
+    /// Keeps the versions of each value for `history`, so that joins look up what was valid at the
+    /// time of a record (KIP-889, KIP-914). It is not cached.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use kstreams_dsl::{Materialized, StreamsBuilder};
+    ///
+    /// let builder = StreamsBuilder::new();
+    /// let day = Duration::from_secs(86_400);
+    /// let prices = Materialized::<String, i64>::named("prices").versioned(day);
+    /// let prices = builder.table("prices", prices);
+    /// let orders = builder.stream::<String, i64>("orders");
+    /// // At the price of its own time, also for an order that comes late.
+    /// orders.join_table(&prices, |_, pieces, price| pieces * price).to("amounts");
+    /// # builder.build()?;
+    /// # Ok::<(), kstreams_dsl::BuildErrors>(())
+    /// ```
+    #[must_use]
+    pub fn versioned(mut self, history: Duration) -> Self {
+        self.history = Some(history);
+        self
+    }
+
     /// Gives the store no changelog.
     #[must_use]
     pub fn without_logging(mut self) -> Self {
@@ -164,15 +213,27 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
         (name, false)
     }
 
-    /// The definition of a timestamped key-value store.
+    /// The definition of the store of a table: timestamped, or versioned.
     pub(crate) fn key_value_store(
         &self,
         name: &Arc<str>,
         key: SerdeOf<K>,
         value: SerdeOf<V>,
-    ) -> StoreDef {
-        let builder = Arc::new(self.key_value_builder(name, key, value));
-        StoreDef { name: Arc::clone(name), builder }
+    ) -> StoreDef
+    where
+        K: Data,
+        V: Data,
+    {
+        if let Some(history) = self.history {
+            let builder = Arc::new(Erased::new(self.versioned_builder(name, history, key, value)));
+            return StoreDef { name: Arc::clone(name), builder, cached: None };
+        }
+        let store = self.key_value_builder(name, key.clone(), value.clone());
+        let cached = (!matches!(self.kind, StoreKind::Lru(_))).then(|| {
+            let store = store.clone();
+            self.cached_def(key, value, move |cache| Arc::new(Erased::cached(store.clone(), cache)))
+        });
+        StoreDef { name: Arc::clone(name), builder: Arc::new(Erased::new(store)), cached }
     }
 
     /// The definition of a timestamped window store.
@@ -183,17 +244,47 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
         retention: Duration,
         key: SerdeOf<K>,
         value: SerdeOf<V>,
-    ) -> StoreDef {
+    ) -> StoreDef
+    where
+        K: Data,
+        V: Data,
+    {
+        let (keys, values) = (key.clone(), value.clone());
         let store = match self.kind {
             #[cfg(feature = "rocksdb")]
-            StoreKind::Default => Windows::persistent(name, size, retention, key, value),
-            _ => Windows::in_memory(name, size, retention, key, value),
+            StoreKind::Default => Windows::persistent(name, size, retention, keys, values),
+            _ => Windows::in_memory(name, size, retention, keys, values),
         };
         let store = match &self.logging {
             Some(settings) => store.logging(settings.iter().cloned()),
             None => store.without_logging(),
         };
-        StoreDef { name: Arc::clone(name), builder: Arc::new(Erased(store.timestamped())) }
+        let store = store.timestamped();
+        let of_cache = store.clone();
+        let cached = self.cached_def(time_windowed(key, size), value, move |cache| {
+            Arc::new(Erased::cached(of_cache.clone(), cache))
+        });
+        let builder = Arc::new(Erased::new(store));
+        StoreDef { name: Arc::clone(name), builder, cached: Some(cached) }
+    }
+
+    fn cached_def<C: Data>(
+        &self,
+        key: SerdeOf<C>,
+        value: SerdeOf<V>,
+        make: impl Fn(Arc<MakeCache>) -> Arc<dyn ErasedStoreBuilder> + Send + Sync + 'static,
+    ) -> CachedDef
+    where
+        V: Data,
+    {
+        let make = move |bytes: usize| {
+            let (key, value) = (key.clone(), value.clone());
+            make(Arc::new(move |context: &StoreContext| -> AnyCache {
+                let topic = Arc::clone(&context.changelog_topic);
+                Arc::new(TableCache::new(key.clone(), value.clone(), topic, bytes))
+            }))
+        };
+        CachedDef { is_wanted: self.caching, make: Arc::new(make) }
     }
 
     /// The definition of a session store.
@@ -213,7 +304,8 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
             Some(settings) => store.logging(settings.iter().cloned()),
             None => store.without_logging(),
         };
-        StoreDef { name: Arc::clone(name), builder: Arc::new(Erased(store)) }
+        let builder = Arc::new(Erased::new(store));
+        StoreDef { name: Arc::clone(name), builder, cached: None }
     }
 
     /// Notes a fault if windows would be dropped that can still change.
@@ -241,7 +333,7 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
         name: &Arc<str>,
         key: SerdeOf<K>,
         value: SerdeOf<V>,
-    ) -> Erased<KeyValue<K, Stamped<V>>> {
+    ) -> KeyValue<K, Stamped<V>> {
         let store = match self.kind {
             #[cfg(feature = "rocksdb")]
             StoreKind::Default => KeyValue::persistent(name, key, value),
@@ -252,7 +344,25 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
             Some(settings) => store.logging(settings.iter().cloned()),
             None => store.without_logging(),
         };
-        Erased(store.timestamped())
+        store.timestamped()
+    }
+
+    fn versioned_builder(
+        &self,
+        name: &Arc<str>,
+        history: Duration,
+        key: SerdeOf<K>,
+        value: SerdeOf<V>,
+    ) -> Versioned<K, V> {
+        let store = match self.kind {
+            #[cfg(feature = "rocksdb")]
+            StoreKind::Default => Versioned::persistent(name, history, key, value),
+            _ => Versioned::in_memory(name, history, key, value),
+        };
+        match &self.logging {
+            Some(settings) => store.logging(settings.iter().cloned()),
+            None => store.without_logging(),
+        }
     }
 }
 

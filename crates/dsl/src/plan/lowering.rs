@@ -11,6 +11,7 @@ use kstreams_core::processor::{Data, Processor};
 use kstreams_topology::{ErasedStoreBuilder, Topics, Topology, TopologyBuilder};
 
 use super::{BuildErrors, DslFault, Kind, NodeId, Plan};
+use crate::cache;
 
 /// The topology in the making.
 pub(crate) struct Lowering<'a> {
@@ -18,8 +19,14 @@ pub(crate) struct Lowering<'a> {
     pub(crate) reuse_source_topics: bool,
     /// What is found only now.
     pub(crate) faults: &'a mut Vec<DslFault>,
+    /// How much each table's cache may hold, where tables are cached.
+    cache_bytes: Option<usize>,
+    /// The stores so far: what defined them, and what came of it.
+    stores: &'a mut Made,
     names: Vec<Arc<str>>,
 }
+
+type Made = HashMap<Arc<str>, (Arc<dyn ErasedStoreBuilder>, Arc<dyn ErasedStoreBuilder>)>;
 
 /// Where an operator stands.
 #[derive(Debug)]
@@ -37,6 +44,17 @@ pub(crate) struct Site {
 pub(crate) struct StoreDef {
     pub(crate) name: Arc<str>,
     pub(crate) builder: Arc<dyn ErasedStoreBuilder>,
+    /// There if it can have a cache.
+    pub(crate) cached: Option<CachedDef>,
+}
+
+/// How a store gets a cache.
+#[derive(Clone)]
+pub(crate) struct CachedDef {
+    /// What the store's user said, if anything.
+    pub(crate) is_wanted: Option<bool>,
+    /// Makes the store with a cache of so many bytes.
+    pub(crate) make: Arc<dyn Fn(usize) -> Arc<dyn ErasedStoreBuilder> + Send + Sync>,
 }
 
 impl Lowering<'_> {
@@ -71,7 +89,25 @@ impl Lowering<'_> {
 
     /// Adds a store; the same definition twice is one store.
     pub(crate) fn store(&mut self, store: &StoreDef) {
-        self.topology.by_name().store(Arc::clone(&store.builder));
+        let cached = store.cached.as_ref().and_then(|cached| {
+            let bytes = match cached.is_wanted {
+                Some(false) => None,
+                Some(true) => Some(self.cache_bytes.unwrap_or(cache::DEFAULT_BYTES)),
+                None => self.cache_bytes,
+            };
+            bytes.map(|bytes| (cached.make)(bytes))
+        });
+        let made = cached.unwrap_or_else(|| Arc::clone(&store.builder));
+        let builder = self
+            .stores
+            .entry(Arc::clone(&store.name))
+            .or_insert((Arc::clone(&store.builder), made));
+        // Another store of the same name is told as a fault.
+        let builder = match Arc::ptr_eq(&builder.0, &store.builder) {
+            true => Arc::clone(&builder.1),
+            false => Arc::clone(&store.builder),
+        };
+        self.topology.by_name().store(builder);
     }
 }
 
@@ -81,7 +117,8 @@ impl Plan {
         self.check_naming();
         let same = self.merge_sources();
         let relaxed = self.relaxed();
-        let reuse_source_topics = self.reuse_source_topics;
+        let (reuse_source_topics, cache_bytes) = (self.reuse_source_topics, self.cache_bytes);
+        let mut stores = Made::new();
         let mut faults = std::mem::take(&mut self.faults);
         let mut topology = Topology::builder();
         let meant = |id: &NodeId| same.get(id).copied().unwrap_or(*id);
@@ -99,7 +136,10 @@ impl Plan {
             let names = self.nodes.iter().map(|node| Arc::clone(&node.name)).collect();
             let topology = &mut topology;
             let faults = &mut faults;
-            write(&mut Lowering { topology, reuse_source_topics, faults, names }, &site);
+            let stores = &mut stores;
+            let mut to =
+                Lowering { topology, reuse_source_topics, faults, cache_bytes, stores, names };
+            write(&mut to, &site);
         }
         for group in &self.copartitions {
             let sources = group.iter().map(|id| self.source_name(meant(id)));

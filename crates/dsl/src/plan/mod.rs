@@ -20,7 +20,7 @@ use kstreams_topology::Topics;
 
 use crate::table::Flag;
 
-pub(crate) use lowering::{Lowering, Site, StoreDef};
+pub(crate) use lowering::{CachedDef, Lowering, Site, StoreDef};
 pub(crate) use names::check_name;
 pub(crate) use repartition::Repartition;
 
@@ -40,6 +40,7 @@ pub(crate) struct Plan {
     /// Resources whose names were generated.
     pub(crate) unnamed: Vec<(String, Option<Flag>)>,
     pub(crate) reuse_source_topics: bool,
+    pub(crate) cache_bytes: Option<usize>,
     pub(crate) next_index: u64,
 }
 
@@ -85,6 +86,7 @@ impl Plan {
             naming: Naming::Warn,
             unnamed: Vec::new(),
             reuse_source_topics: false,
+            cache_bytes: None,
             next_index: 0,
         }
     }

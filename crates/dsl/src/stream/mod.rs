@@ -15,6 +15,7 @@ mod split;
 mod stream_join;
 mod stream_join_side;
 mod table_join;
+mod table_join_wait;
 mod to;
 mod to_table;
 

@@ -252,7 +252,7 @@ fn waiting_store<K: Data, V: Data, V2: Data>(
         StoreKind::Default => KeyValue::persistent(name, keys, values),
         _ => KeyValue::<Waiting<K>, _>::in_memory(name, keys, values),
     };
-    StoreDef { name: Arc::clone(name), builder: Arc::new(Erased(store)) }
+    StoreDef { name: Arc::clone(name), builder: Arc::new(Erased::new(store)), cached: None }
 }
 
 fn write_window<K: Data, V: Data>(
@@ -271,8 +271,8 @@ fn write_window<K: Data, V: Data>(
         StoreKind::Default => Windows::persistent(&store, size, retention, keys, values),
         _ => Windows::in_memory(&store, size, retention, keys, values),
     };
-    let builder = Arc::new(Erased(kept.timestamped().retain_duplicates()));
-    to.store(&StoreDef { name: Arc::clone(&store), builder });
+    let builder = Arc::new(Erased::new(kept.timestamped().retain_duplicates()));
+    to.store(&StoreDef { name: Arc::clone(&store), builder, cached: None });
     let stores = [store];
     to.processor(name, parents, &stores.clone(), move || Keep::<K, V> {
         name: Arc::clone(&stores[0]),

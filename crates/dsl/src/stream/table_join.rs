@@ -8,10 +8,12 @@ use kstreams_core::processor::{Data, Processor};
 use kstreams_core::record::Record;
 use kstreams_core::serde::Serde;
 
-use crate::builder::check_same;
+use super::table_join_wait::{Waiting, WaitingLookUp};
+use crate::builder::{check_same, required};
 use crate::options::Joined;
-use crate::plan::union;
+use crate::plan::{DslFault, union};
 use crate::serdes::SerdeOf;
+use crate::store::Stores;
 use crate::table::{Getter, KTable, View};
 use crate::{DefaultSerde, KStream};
 
@@ -104,16 +106,37 @@ impl<K: Data, V: Data> KStream<K, V> {
         plan.copartition(sources.to_vec());
         let prefix = if is_left { "KSTREAM-LEFTJOIN-" } else { "KSTREAM-JOIN-" };
         let name = plan.name_or(joined.name.as_deref(), prefix);
+        let buffer = joined.grace.and_then(|grace| {
+            if !table.origin.is_versioned() {
+                let why = "a table must be versioned to be joined with a grace period";
+                plan.fault(DslFault::NotSupported { node: name.to_string(), why });
+            }
+            let value = required(&mut plan, &name, "value", &joined.value, of.value.as_ref());
+            let key = required(&mut plan, &name, "key", &joined.key, of.key.as_ref());
+            let store: Arc<str> = format!("{name}-Buffer").into();
+            if joined.name.is_none() {
+                plan.note_unnamed("store", &store);
+            }
+            Some(Waiting { store, grace, key: key?, value: value? })
+        });
         let node = plan.add(name, &[of.node], move |to, at| {
-            let stores = view.stores();
-            to.processor(&at.name, &at.parents, &stores, move || LookUp {
+            let mut stores = view.stores();
+            let join = move || LookUp {
                 view: Arc::clone(&view),
                 table: None,
                 nulls: nulls.clone(),
                 key_of: |key: &K, _: &V| Some(key.clone()),
                 joiner: Arc::clone(&joiner),
                 is_left,
-            });
+            };
+            let Some(buffer) = buffer else {
+                to.processor(&at.name, &at.parents, &stores, join);
+                return;
+            };
+            to.store(&buffer.store_def());
+            stores.push(Arc::clone(&buffer.store));
+            let make = move || WaitingLookUp::new(join(), buffer.clone());
+            to.processor(&at.name, &at.parents, &stores, make);
         });
         plan.node(node).keeps_null_keys = is_left;
         drop(plan);
@@ -159,21 +182,53 @@ where
     F: Fn(&K, &V) -> Option<GK> + Send + 'static,
 {
     fn init(&mut self, ctx: &mut Init<'_, Self, K, R>) -> Result {
-        self.table = Some(self.view.open(ctx)?);
-        Ok(())
+        self.open(ctx)
     }
 
     fn process(&mut self, ctx: &mut Context<'_, K, R>, record: Record<K, V>) -> Result {
+        if self.takes(ctx, &record) { self.join(ctx, record) } else { Ok(()) }
+    }
+}
+
+impl<K, V, GK, T, R, F> LookUp<K, V, GK, T, R, F>
+where
+    K: Data,
+    V: Data,
+    GK: Data,
+    T: Data,
+    R: Data,
+    F: Fn(&K, &V) -> Option<GK> + Send + 'static,
+{
+    /// Takes the table; called in `init`.
+    pub(super) fn open(&mut self, stores: &dyn Stores) -> Result {
+        self.table = Some(self.view.open(stores)?);
+        Ok(())
+    }
+
+    /// True if the record can be joined; else it is counted.
+    pub(super) fn takes(&self, ctx: &mut Context<'_, K, R>, record: &Record<K, V>) -> bool {
         let no_value = Nulls::<GK, V>::is_null(self.nulls.value.as_ref(), &record.value);
-        let key = (self.key_of)(&record.key, &record.value);
-        let key = key.filter(|key| !Nulls::<GK, V>::is_null(self.nulls.key.as_ref(), key));
-        if no_value || key.is_none() && !self.is_left {
+        let takes = !no_value && (self.is_left || self.join_key(record).is_some());
+        if !takes {
             log::warn!("node {}: record skipped: null join key or value", ctx.node_name());
             ctx.record_dropped();
-            return Ok(());
         }
+        takes
+    }
+
+    /// The key that the table is asked for.
+    pub(super) fn join_key(&self, record: &Record<K, V>) -> Option<GK> {
+        let key = (self.key_of)(&record.key, &record.value);
+        key.filter(|key| !Nulls::<GK, V>::is_null(self.nulls.key.as_ref(), key))
+    }
+
+    /// Joins a record with what the table has, or had at its time.
+    pub(super) fn join(&self, ctx: &mut Context<'_, K, R>, record: Record<K, V>) -> Result {
+        let key = self.join_key(&record);
         let found = match (&self.table, key) {
-            (Some(table), Some(key)) => table.get(&key)?.map(|found| found.value),
+            (Some(table), Some(key)) => {
+                table.get_as_of(&key, record.timestamp)?.map(|found| found.value)
+            }
             _ => None,
         };
         let Record { key, value, timestamp, headers } = record;

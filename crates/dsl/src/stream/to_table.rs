@@ -81,7 +81,7 @@ fn tabled<K: Data, V: Data, T: Data>(
     };
     plan.check_name(&store_name);
     let key = required(&mut plan, &name, "key", &store.key, of.key.as_ref());
-    let origin = SourceOrigin::new(Arc::clone(&store_name), named);
+    let origin = SourceOrigin::new(Arc::clone(&store_name), named, store.history.is_some());
     if !named {
         plan.note_unnamed_if(&origin.materialized, "store", &store_name);
     }
@@ -120,6 +120,10 @@ pub(crate) struct ToTable<K, V, T> {
 impl<K: Data, V: Data, T: Data> Processor<K, V, K, Change<T>> for ToTable<K, V, T> {
     fn init(&mut self, ctx: &mut Init<'_, Self, K, Change<T>>) -> Result {
         self.inner.open(ctx)
+    }
+
+    fn flush(&mut self, ctx: &mut Context<'_, K, Change<T>>) -> Result {
+        self.inner.flush_kept(ctx)
     }
 
     fn process(&mut self, ctx: &mut Context<'_, K, Change<T>>, record: Record<K, V>) -> Result {

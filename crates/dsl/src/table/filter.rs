@@ -7,6 +7,7 @@ use kstreams_core::context::{Context, Init};
 use kstreams_core::error::Result;
 use kstreams_core::processor::{Data, Processor};
 use kstreams_core::record::Record;
+use kstreams_core::time::Timestamp;
 use kstreams_state::Stamped;
 
 use super::keeper::{Keeper, Update};
@@ -59,6 +60,7 @@ impl<K: Data, V: Data> KTable<K, V> {
         if self.origin.send_old(false) {
             derived.send_old.set();
         }
+        let of_versions = self.origin.is_versioned();
         let (view, send_old) = (Rc::clone(&self.origin), derived.send_old.clone());
         let of = Arc::clone(&keep);
         let make_view = move || -> Arc<dyn View<K, V>> {
@@ -67,6 +69,7 @@ impl<K: Data, V: Data> KTable<K, V> {
         derived.table(self, store, make_view, move |keeper| Filter {
             keep: Arc::clone(&keep),
             sends_old: send_old.get(),
+            of_versions,
             keeper,
         })
     }
@@ -96,17 +99,28 @@ impl<K: Data, V: Data> Getter<K, V> for FilterGetter<K, V> {
     fn get(&self, key: &K) -> Result<Option<Stamped<V>>> {
         Ok(self.of.get(key)?.filter(|stamped| (self.keep)(key, &stamped.value)))
     }
+
+    fn get_as_of(&self, key: &K, time: Timestamp) -> Result<Option<Stamped<V>>> {
+        let of = self.of.get_as_of(key, time)?;
+        Ok(of.filter(|stamped| (self.keep)(key, &stamped.value)))
+    }
 }
 
 struct Filter<K, V> {
     keep: Predicate<K, V>,
     sends_old: bool,
+    /// Then what downstream has seen last says nothing about this change.
+    of_versions: bool,
     keeper: Option<Keeper<K, V>>,
 }
 
 impl<K: Data, V: Data> Processor<K, Change<V>, K, Change<V>> for Filter<K, V> {
     fn init(&mut self, ctx: &mut Init<'_, Self, K, Change<V>>) -> Result {
         self.keeper.as_mut().map_or(Ok(()), |keeper| keeper.open(ctx))
+    }
+
+    fn flush(&mut self, ctx: &mut Context<'_, K, Change<V>>) -> Result {
+        self.keeper.as_mut().map_or(Ok(()), |keeper| keeper.flush(ctx))
     }
 
     fn process(
@@ -122,7 +136,7 @@ impl<K: Data, V: Data> Processor<K, Change<V>, K, Change<V>> for Filter<K, V> {
             None => old.filter(|value| (self.keep)(&key, value)),
         };
         // It was not there and is not now.
-        if self.sends_old && new.is_none() && old.is_none() {
+        if !self.of_versions && self.sends_old && new.is_none() && old.is_none() {
             return Ok(());
         }
         match &mut self.keeper {

@@ -70,7 +70,7 @@ impl StreamsBuilder {
         let name = plan.name_or(how.name.as_deref(), "KTABLE-SOURCE-");
         let key = how.key.resolve(store.key.resolve(None).as_ref());
         let value = how.value.resolve(store.value.resolve(None).as_ref());
-        let origin = SourceOrigin::new(Arc::clone(&store_name), named);
+        let origin = SourceOrigin::new(Arc::clone(&store_name), named, store.history.is_some());
         if !named {
             plan.note_unnamed_if(&origin.materialized, "store", &store_name);
         }

@@ -15,8 +15,8 @@ use kstreams_topology::Source;
 use super::view::TableStore;
 use super::{StoreView, View};
 use crate::options::{Consumed, Materialized};
-use crate::plan::SharedPlan;
-use crate::store::DslStore;
+use crate::plan::{DslFault, SharedPlan};
+use crate::store::{DslStore, Erased};
 use crate::{DefaultSerde, StreamsBuilder};
 
 /// A table that every instance holds whole, to join streams with by any key.
@@ -92,6 +92,10 @@ impl StreamsBuilder {
             None => plan.new_store_name(&format!("{topic}-")),
         };
         plan.check_name(&store_name);
+        if store.history.is_some() {
+            let why = "a global table cannot be versioned";
+            plan.fault(DslFault::NotSupported { node: store_name.to_string(), why });
+        }
         let source = plan.suffixed_or(how.name.as_deref(), "-source", "KSTREAM-SOURCE-");
         let name = plan.name_or(how.name.as_deref(), "KTABLE-SOURCE-");
         let key = how.key.resolve(store.key.resolve(None).as_ref());
@@ -101,7 +105,7 @@ impl StreamsBuilder {
         plan.add(name, &[], move |to, at| {
             let (Some(key), Some(value)) = (key, value) else { return };
             let from = Source::new(Nullable(key.clone()), Nullable(value.clone()));
-            let store = store.key_value_builder(&store_name, key, value);
+            let store = Erased::new(store.key_value_builder(&store_name, key, value));
             to.topology.global_store(store, &source, topic, from, &at.name, |id| Update {
                 id: id.clone(),
                 store: None,
@@ -134,7 +138,7 @@ impl<K: Data, V: Data> Processor<Option<K>, Option<V>, (), ()> for Update<K, V> 
             return Ok(());
         };
         let value = record.value.map(|value| Stamped::new(value, record.timestamp));
-        store.put(key, value.as_ref())?;
+        store.write(key, value.as_ref(), record.timestamp)?;
         Ok(())
     }
 }

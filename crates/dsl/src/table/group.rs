@@ -131,7 +131,11 @@ where
         ctx: &mut Context<'_, K2, Change<V2>>,
         record: Record<K, Change<V>>,
     ) -> Result {
-        let Record { key, value: Change { new, old, .. }, timestamp, headers } = record;
+        let Record { key, value: Change { new, old, is_latest }, timestamp, headers } = record;
+        // An aggregate is of the latest versions alone.
+        if !is_latest {
+            return Ok(());
+        }
         let (new, old) = (self.pair(&key, new), self.pair(&key, old));
         let mut send = |key: K2, new: Option<V2>, old: Option<V2>| {
             let value = Change::new(new, old);
@@ -256,7 +260,11 @@ impl<K: Data, V: Data> KGroupedTable<K, V> {
         let value = required(&mut plan, &name, "value", &store.value, inherited);
         let through = self.through(&mut plan, sink, source, topic);
         let send_old = Flag::default();
-        let origin = StoredOrigin { store: Arc::clone(&store_name), send_old: send_old.clone() };
+        let origin = StoredOrigin {
+            store: Arc::clone(&store_name),
+            send_old: send_old.clone(),
+            is_versioned: store.history.is_some(),
+        };
         let (key_serde, value_serde, kept) = (key.clone(), value.clone(), Arc::clone(&store_name));
         let (add, subtract) = (Arc::new(add), Arc::new(subtract));
         let node = plan.add(name, &[through], move |to, at| {
@@ -321,6 +329,10 @@ where
 {
     fn init(&mut self, ctx: &mut Init<'_, Self, K, Change<A>>) -> Result {
         self.keeper.open(ctx)
+    }
+
+    fn flush(&mut self, ctx: &mut Context<'_, K, Change<A>>) -> Result {
+        self.keeper.flush(ctx)
     }
 
     fn process(

@@ -140,6 +140,7 @@ impl<K: Data, V: Data> KTable<K, V> {
             rules: this_rules,
             joiner: Arc::clone(&joiner),
             store: store_name.clone(),
+            keeps_versions: store.as_ref().is_some_and(|store| store.history.is_some()),
             send_old: send_old.clone(),
         };
         let reversed: Joiner<K, V2, V, Option<R>> = {
@@ -258,6 +259,11 @@ impl<K: Data, V1: Data, V2: Data, R: Data> Processor<K, Change<V1>, K, Change<R>
         record: Record<K, Change<V1>>,
     ) -> Result {
         let Record { key, value: change, timestamp, headers } = record;
+        if !change.is_latest {
+            log::debug!("node {}: out-of-order change of a versioned table", ctx.node_name());
+            ctx.record_dropped();
+            return Ok(());
+        }
         let other = self.other.as_ref().map_or(Ok(None), |other| other.get(&key))?;
         if other.is_none()
             && (self.rules.needs_other || change.new.is_none() && change.old.is_none())
@@ -288,6 +294,10 @@ impl<K: Data, R: Data> Processor<K, Change<R>, K, Change<R>> for Merge<K, R> {
         self.keeper.as_mut().map_or(Ok(()), |keeper| keeper.open(ctx))
     }
 
+    fn flush(&mut self, ctx: &mut Context<'_, K, Change<R>>) -> Result {
+        self.keeper.as_mut().map_or(Ok(()), |keeper| keeper.flush(ctx))
+    }
+
     fn process(
         &mut self,
         ctx: &mut Context<'_, K, Change<R>>,
@@ -310,6 +320,7 @@ struct JoinOrigin<K, V1, V2, R> {
     rules: Rules,
     joiner: Joiner<K, V1, V2, Option<R>>,
     store: Option<Arc<str>>,
+    keeps_versions: bool,
     send_old: Flag,
 }
 
@@ -331,6 +342,13 @@ impl<K: Data, V1: Data, V2: Data, R: Data> Origin<K, R> for JoinOrigin<K, V1, V2
         self.other.send_old(true);
         self.send_old.set();
         true
+    }
+
+    fn is_versioned(&self) -> bool {
+        match self.store {
+            Some(_) => self.keeps_versions,
+            None => self.this.is_versioned() && self.other.is_versioned(),
+        }
     }
 }
 

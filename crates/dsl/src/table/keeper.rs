@@ -9,7 +9,9 @@ use kstreams_core::record::{Headers, Record};
 use kstreams_core::time::Timestamp;
 use kstreams_state::Stamped;
 
+use super::view::Written;
 use super::{Change, Flag, TableStore};
+use crate::cache::Cached;
 use crate::store::Stores;
 
 /// Keeps a table and forwards its changes.
@@ -40,7 +42,8 @@ impl<K: Data, V: Data> Keeper<K, V> {
         self.store.as_ref().map_or(Ok(None), |store| store.get(key))
     }
 
-    /// Sets or deletes the value of a key and forwards the change.
+    /// Sets or deletes the value of a key and forwards the change: now, or with the next flush if
+    /// the table is cached.
     pub(crate) fn set(
         &mut self,
         ctx: &mut Context<'_, K, Change<V>>,
@@ -48,12 +51,39 @@ impl<K: Data, V: Data> Keeper<K, V> {
     ) -> Result {
         let Some(store) = &self.store else { return Ok(()) };
         let Update { key, new, old, timestamp, headers } = update;
-        let stamped = new.map(|value| Stamped::new(value, timestamp));
-        let is_latest = store.put(&key, stamped.as_ref())?;
-        let new = stamped.map(|stamped| stamped.value);
+        let new = new.map(|value| Stamped::new(value, timestamp));
+        if let Some(cache) = store.cache() {
+            let is_full = cache.put(Cached { key, new, timestamp, headers })?;
+            return if is_full { self.flush(ctx) } else { Ok(()) };
+        }
+        let written = store.write(&key, new.as_ref(), timestamp)?;
+        if written == Written::Refused {
+            log::debug!("node {}: update older than the versions that are kept", ctx.node_name());
+            return Ok(());
+        }
         let old = old.filter(|_| self.sends_old);
-        let value = Change { new, old, is_latest };
+        let is_latest = written == Written::Latest;
+        let value = Change { new: new.map(|new| new.value), old, is_latest };
         ctx.forward(Record { key, value, timestamp, headers })
+    }
+
+    /// Writes and forwards what the cache holds back; what came and went again is forgotten.
+    pub(crate) fn flush(&mut self, ctx: &mut Context<'_, K, Change<V>>) -> Result {
+        let Some(store) = &self.store else { return Ok(()) };
+        let Some(cache) = store.cache() else { return Ok(()) };
+        while let Some(Cached { key, new, timestamp, headers }) = cache.pop() {
+            let needs_old = self.sends_old || new.is_none();
+            let old = if needs_old { store.written(&key)? } else { None };
+            if new.is_none() && old.is_none() {
+                continue;
+            }
+            store.write(&key, new.as_ref(), timestamp)?;
+            let timestamp = new.as_ref().map_or(timestamp, |new| new.timestamp);
+            let old = old.filter(|_| self.sends_old).map(|old| old.value);
+            let value = Change::new(new.map(|new| new.value), old);
+            ctx.forward(Record { key, value, timestamp, headers })?;
+        }
+        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@ use kstreams_core::context::{Context, Init};
 use kstreams_core::error::Result;
 use kstreams_core::processor::{Data, Processor};
 use kstreams_core::record::Record;
+use kstreams_core::time::Timestamp;
 use kstreams_state::Stamped;
 
 use super::keeper::{Keeper, Update};
@@ -123,6 +124,11 @@ impl<K: Data, V: Data> Derived<K, V> {
         Self { name, store, key, value, send_old: Flag::default() }
     }
 
+    /// The name of its node.
+    pub(super) fn name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
     /// Plans the processor that `make` makes, given the keeper of its store.
     pub(super) fn table<V0: Data, P>(
         self,
@@ -140,6 +146,7 @@ impl<K: Data, V: Data> Derived<K, V> {
             of: Rc::clone(&of.origin),
             store: store_name.clone(),
             send_old: send_old.clone(),
+            keeps_versions: store.as_ref().is_some_and(|store| store.history.is_some()),
             make_view: Box::new(make_view),
         };
         let node = of.plan.borrow_mut().add(name, &[of.node], move |to, at| {
@@ -179,6 +186,7 @@ struct DerivedOrigin<K, V0, V> {
     of: Rc<dyn Origin<K, V0>>,
     store: Option<Arc<str>>,
     send_old: Flag,
+    keeps_versions: bool,
     make_view: Box<dyn Fn() -> Arc<dyn View<K, V>>>,
 }
 
@@ -195,6 +203,10 @@ impl<K: Data, V0: Data, V: Data> Origin<K, V> for DerivedOrigin<K, V0, V> {
             self.send_old.set();
         }
         self.send_old.get()
+    }
+
+    fn is_versioned(&self) -> bool {
+        if self.store.is_some() { self.keeps_versions } else { self.of.is_versioned() }
     }
 }
 
@@ -218,10 +230,19 @@ struct MapGetter<K, V, V2> {
     mapper: Mapper<K, V, V2>,
 }
 
+impl<K, V, V2> MapGetter<K, V, V2> {
+    fn mapped(&self, key: &K, of: Option<Stamped<V>>) -> Option<Stamped<V2>> {
+        of.map(|s| Stamped::new((self.mapper)(key, s.value), s.timestamp))
+    }
+}
+
 impl<K: Data, V: Data, V2: Data> Getter<K, V2> for MapGetter<K, V, V2> {
     fn get(&self, key: &K) -> Result<Option<Stamped<V2>>> {
-        let stamped = self.of.get(key)?;
-        Ok(stamped.map(|s| Stamped::new((self.mapper)(key, s.value), s.timestamp)))
+        Ok(self.mapped(key, self.of.get(key)?))
+    }
+
+    fn get_as_of(&self, key: &K, time: Timestamp) -> Result<Option<Stamped<V2>>> {
+        Ok(self.mapped(key, self.of.get_as_of(key, time)?))
     }
 }
 
@@ -234,6 +255,10 @@ struct MapValues<K, V, V2> {
 impl<K: Data, V: Data, V2: Data> Processor<K, Change<V>, K, Change<V2>> for MapValues<K, V, V2> {
     fn init(&mut self, ctx: &mut Init<'_, Self, K, Change<V2>>) -> Result {
         self.keeper.as_mut().map_or(Ok(()), |keeper| keeper.open(ctx))
+    }
+
+    fn flush(&mut self, ctx: &mut Context<'_, K, Change<V2>>) -> Result {
+        self.keeper.as_mut().map_or(Ok(()), |keeper| keeper.flush(ctx))
     }
 
     fn process(

@@ -12,6 +12,7 @@ mod map_values;
 mod source;
 mod suppress;
 mod to_stream;
+mod transform_values;
 mod view;
 
 use std::fmt;
@@ -19,6 +20,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use kstreams_core::processor::Data;
 use kstreams_core::store::StoreId;
 
 use crate::plan::{NodeId, SharedPlan};
@@ -28,6 +30,7 @@ use crate::store::DslStore;
 pub use change::Change;
 pub use global::GlobalKTable;
 pub use group::KGroupedTable;
+pub use transform_values::ValueTransformer;
 
 pub(crate) use keeper::{Keeper, Update};
 pub(crate) use source::{SourceOrigin, TableSource, skip_null_key};
@@ -56,6 +59,9 @@ pub(crate) trait Origin<K, V> {
 
     /// Asks for old values with each change; false if it has none to give.
     fn send_old(&self, force: bool) -> bool;
+
+    /// True if changes may come behind later ones of their key, and say so.
+    fn is_versioned(&self) -> bool;
 }
 
 impl<K, V> KTable<K, V> {
@@ -124,9 +130,10 @@ impl Flag {
 pub(crate) struct StoredOrigin {
     pub(crate) store: Arc<str>,
     pub(crate) send_old: Flag,
+    pub(crate) is_versioned: bool,
 }
 
-impl<K: 'static, V: 'static> Origin<K, V> for StoredOrigin {
+impl<K: Data, V: Data> Origin<K, V> for StoredOrigin {
     fn view(&self) -> Arc<dyn View<K, V>> {
         Arc::new(StoreView::new(Arc::clone(&self.store)))
     }
@@ -134,5 +141,9 @@ impl<K: 'static, V: 'static> Origin<K, V> for StoredOrigin {
     fn send_old(&self, _force: bool) -> bool {
         self.send_old.set();
         true
+    }
+
+    fn is_versioned(&self) -> bool {
+        self.is_versioned
     }
 }

@@ -19,15 +19,16 @@ pub(crate) struct SourceOrigin {
     pub(crate) store: Arc<str>,
     pub(crate) materialized: Flag,
     pub(crate) send_old: Flag,
+    is_versioned: bool,
 }
 
 impl SourceOrigin {
-    pub(crate) fn new(store: Arc<str>, named: bool) -> Rc<Self> {
+    pub(crate) fn new(store: Arc<str>, named: bool, is_versioned: bool) -> Rc<Self> {
         let materialized = Flag::default();
         if named {
             materialized.set();
         }
-        Rc::new(Self { store, materialized, send_old: Flag::default() })
+        Rc::new(Self { store, materialized, send_old: Flag::default(), is_versioned })
     }
 }
 
@@ -45,6 +46,10 @@ impl<K: Data, V: Data> Origin<K, V> for SourceOrigin {
         self.send_old.set();
         true
     }
+
+    fn is_versioned(&self) -> bool {
+        self.is_versioned
+    }
 }
 
 /// Keeps the latest value of each key, if the table has a store, and forwards changes.
@@ -61,6 +66,10 @@ impl<K: Data, V: Data> TableSource<K, V> {
 
     pub(crate) fn open(&mut self, stores: &dyn Stores) -> Result {
         self.keeper.as_mut().map_or(Ok(()), |keeper| keeper.open(stores))
+    }
+
+    pub(crate) fn flush_kept(&mut self, ctx: &mut Context<'_, K, Change<V>>) -> Result {
+        self.keeper.as_mut().map_or(Ok(()), |keeper| keeper.flush(ctx))
     }
 
     pub(crate) fn update(
@@ -87,6 +96,10 @@ impl<K: Data, V: Data> TableSource<K, V> {
 impl<K: Data, V: Data> Processor<Option<K>, Option<V>, K, Change<V>> for TableSource<K, V> {
     fn init(&mut self, ctx: &mut Init<'_, Self, K, Change<V>>) -> Result {
         self.open(ctx)
+    }
+
+    fn flush(&mut self, ctx: &mut Context<'_, K, Change<V>>) -> Result {
+        self.flush_kept(ctx)
     }
 
     fn process(

@@ -90,6 +90,10 @@ impl<K: Data, V: Data> KTable<K, V> {
             Until::Limit(wait) => (Some(wait), None),
             Until::WindowCloses(end) => (plan.window_grace(self.node), Some(end)),
         };
+        if self.origin.is_versioned() {
+            let why = "changes of a versioned table cannot be held back";
+            plan.fault(DslFault::NotSupported { node: node_name.to_string(), why });
+        }
         if wait.is_none() {
             let why = "only windows close, and the table's keys are not all of aggregated windows";
             plan.fault(DslFault::NotSupported { node: node_name.to_string(), why });
@@ -99,7 +103,11 @@ impl<K: Data, V: Data> KTable<K, V> {
         self.origin.send_old(true);
         let builder =
             BufferBuilder { name: Arc::clone(&store_name), logging: buffer.logging.clone() };
-        let def = StoreDef { name: Arc::clone(&store_name), builder: Arc::new(Erased(builder)) };
+        let def = StoreDef {
+            name: Arc::clone(&store_name),
+            builder: Arc::new(Erased::new(builder)),
+            cached: None,
+        };
         let rules = Rules { wait: wait.unwrap_or_default(), window_end, buffer };
         let serdes = key.clone().zip(value.clone());
         let origin = SuppressOrigin {
@@ -278,6 +286,10 @@ impl<K: Data, V: Data> Origin<K, V> for SuppressOrigin<K, V> {
 
     fn send_old(&self, force: bool) -> bool {
         self.of.send_old(force)
+    }
+
+    fn is_versioned(&self) -> bool {
+        false
     }
 }
 

@@ -2,12 +2,14 @@
 
 mod bad_input;
 mod bytes;
+mod cache;
 mod cogroup;
 mod foreign_key;
 mod names;
 mod stream_joins;
 mod suppress;
 mod tables;
+mod versions;
 mod window_kinds;
 mod windows;
 

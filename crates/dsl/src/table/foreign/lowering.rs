@@ -172,6 +172,7 @@ impl Names {
         let store = StoreDef {
             name: Arc::clone(&self.store),
             builder: Arc::new(subscription_store(&self.store, how.kind, subscriptions)),
+            cached: None,
         };
         let (name, of) = (Arc::clone(&self.store), keys.clone());
         let received = plan.add(self.receive, &[subscribed], move |to, at| {
@@ -248,7 +249,7 @@ fn subscription_store<K: Data>(
         StoreKind::Default => KeyValue::persistent(name, ByteArray, serde),
         _ => KeyValue::in_memory(name, ByteArray, serde),
     };
-    Erased(store.timestamped())
+    Erased::new(store.timestamped())
 }
 
 /// Writes the node of the joined table, with its store if anything looks into it.

@@ -187,8 +187,9 @@ impl<K: Data, V: Data> KTable<K, V> {
             view,
             other_view,
         };
-        let origin = SourceOrigin::new(Arc::clone(&store_name), named);
         let kept = store.unwrap_or_else(Materialized::inherit);
+        let is_versioned = kept.history.is_some();
+        let origin = SourceOrigin::new(Arc::clone(&store_name), named, is_versioned);
         let result = names.result.clone();
         let answers =
             names.plan_exchange(&mut plan, sides, serdes, &how, extractor, joiner, is_left);
