@@ -1,6 +1,11 @@
 //! Positional names, against what Kafka Streams 4.3.1 describes.
 
-use kstreams_dsl::{Grouped, Naming, StreamsBuilder};
+use std::time::Duration;
+
+use kstreams_dsl::{
+    BufferConfig, Grouped, JoinWindows, Naming, SessionWindows, StreamsBuilder, Suppressed,
+    TimeWindows,
+};
 
 /// The word count that Java's documentation shows, as 4.3.1 describes it.
 #[test]
@@ -107,4 +112,45 @@ fn streams_of_the_same_topic_read_it_once() {
     assert_eq!(errors.faults().len(), 2, "{errors}");
     assert!(errors.to_string().contains("as different types"), "{errors}");
     assert!(errors.to_string().contains("not the same set of topics"), "{errors}");
+}
+
+/// Most operators in one topology, as 4.3.1 describes it.
+#[test]
+fn a_topology_of_many_operators_is_described_as_by_java() {
+    let builder = StreamsBuilder::new();
+    builder.naming(Naming::Positional);
+    let ten = Duration::from_millis(10);
+    let table = builder.table::<String, String>("tab", "tstore");
+    let stream = builder.stream::<String, String>("in");
+    stream
+        .left_join_table(&table, |_, v, t| format!("{v}{t:?}"))
+        .group_by(|_, v| v.clone())
+        .windowed_by(TimeWindows::of(ten))
+        .count(())
+        .suppress(Suppressed::until_window_closes(BufferConfig::unbounded()))
+        .to_stream()
+        .map(|key, n| (key.key, n.unwrap_or(0)))
+        .to("out");
+    stream.group_by_key().sessions(SessionWindows::of(ten)).count(());
+    let other = builder.stream::<String, String>("in2");
+    stream.left_join(&other, |_, l, r| format!("{l}{r:?}"), JoinWindows::of(ten));
+    let right = builder.table::<String, String>("rt", ());
+    table.join_on(&right, |_, l| l.clone(), |_, l, r| format!("{l}{r}"));
+    builder.global_table::<String, String>("gt", ());
+    let described = builder.build().unwrap().describe();
+    let expected = include_str!("golden.txt");
+    assert_eq!(with_sorted_stores(&described), with_sorted_stores(expected));
+}
+
+/// Java prints the stores of a node in the order of a hash set.
+fn with_sorted_stores(text: &str) -> String {
+    let line = |line: &str| match line.split_once("(stores: [") {
+        Some((head, stores)) => {
+            let mut stores: Vec<&str> = stores.trim_end_matches("])").split(", ").collect();
+            stores.sort_unstable();
+            format!("{head}(stores: [{}])\n", stores.join(", "))
+        }
+        None => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
 }
