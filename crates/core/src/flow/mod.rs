@@ -10,11 +10,13 @@ mod plan;
 mod sink;
 mod slot;
 mod source;
+mod stage;
 mod task_flow;
 
 pub use env::{Counters, Progress, TaskEnv, TaskSetup};
 pub use plan::{FlowInput, FlowPlan, NodeFactory, PlannedNode, Wiring};
 pub use slot::Slot;
+pub use stage::{Next, Stage};
 pub use task_flow::Flow;
 
 pub(crate) use node::Scheduled;

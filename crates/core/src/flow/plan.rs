@@ -7,6 +7,7 @@ use super::node::ProcessorNode;
 use super::sink::Sink;
 use super::slot::{Edges, Input, Slot};
 use super::source::Source;
+use super::stage::{ErasedStage, Stage, StageOf};
 use crate::processor::{Data, FixedKey, FixedKeyProcessor, Processor};
 use crate::serde::Serde;
 use crate::sink::SinkSpec;
@@ -14,7 +15,11 @@ use crate::source::SourceSpec;
 
 /// Makes the node of each task.
 #[derive(Clone)]
-pub struct NodeFactory(Arc<dyn Fn(Wiring) -> Slot + Send + Sync>);
+pub struct NodeFactory {
+    make: Arc<dyn Fn(Wiring) -> Slot + Send + Sync>,
+    /// There if it may be one of a run.
+    stage: Option<Arc<dyn ErasedStage>>,
+}
 
 /// The place of a node; only the flow can make one.
 pub struct Wiring(Edges);
@@ -26,6 +31,30 @@ impl fmt::Debug for Wiring {
 }
 
 impl NodeFactory {
+    fn new(make: Arc<dyn Fn(Wiring) -> Slot + Send + Sync>) -> Self {
+        Self { make, stage: None }
+    }
+
+    /// A node without state. Where it follows another one, and nothing else is between or beside
+    /// them, both run as one node.
+    pub fn stage<S, KIn, VIn, KOut, VOut>(supplier: impl Fn() -> S + Send + Sync + 'static) -> Self
+    where
+        S: Stage<KIn, VIn, KOut, VOut>,
+        KIn: 'static,
+        VIn: 'static,
+        KOut: Data,
+        VOut: Data,
+    {
+        let stage: Arc<dyn ErasedStage> =
+            Arc::new(StageOf::<_, KIn, VIn, KOut, VOut>::new(supplier));
+        let alone = Arc::clone(&stage);
+        let make = move |wiring: Wiring| {
+            let first = alone.join(alone.end(), 0);
+            first.and_then(|first| alone.slot(first, wiring.0)).unwrap_or_else(Slot::unreachable)
+        };
+        Self { make: Arc::new(make), stage: Some(stage) }
+    }
+
     /// A node around a processor; `supplier` makes one for each task.
     pub fn processor<P, KIn, VIn, KOut, VOut>(
         supplier: impl Fn() -> P + Send + Sync + 'static,
@@ -37,7 +66,7 @@ impl NodeFactory {
         KOut: Data,
         VOut: Data,
     {
-        Self(Arc::new(move |wiring| {
+        Self::new(Arc::new(move |wiring| {
             let node = ProcessorNode::<P, KIn, VIn, KOut, VOut>::new(supplier(), wiring.0);
             Slot(Box::new(Input::<KIn, VIn>(Box::new(node))))
         }))
@@ -60,7 +89,7 @@ impl NodeFactory {
         KS::Item: Data,
         VS::Item: Data,
     {
-        Self(Arc::new(move |wiring| {
+        Self::new(Arc::new(move |wiring| {
             let node = Source::new(&spec, wiring.0);
             Slot(Box::new(Input::<KS::Item, VS::Item>(Box::new(node))))
         }))
@@ -73,13 +102,31 @@ impl NodeFactory {
         VS::Item: Data,
     {
         let spec = Arc::new(spec);
-        Self(Arc::new(move |_| {
+        Self::new(Arc::new(move |_| {
             Slot(Box::new(Input::<KS::Item, VS::Item>(Box::new(Sink::new(Arc::clone(&spec))))))
         }))
     }
 
     pub(super) fn make(&self, offsets: Vec<usize>, names: Vec<Arc<str>>) -> Slot {
-        (self.0)(Wiring(Edges { offsets, names }))
+        (self.make)(Wiring(Edges { offsets, names }))
+    }
+
+    /// The node of several stages that follow each other; `None` if one is no stage. `ways` are the
+    /// offsets and names of the last one's children, seen from the first.
+    pub(super) fn make_run(
+        run: &[(&Self, usize)],
+        ways: (Vec<usize>, Vec<Arc<str>>),
+    ) -> Option<Slot> {
+        let mut link = run.last()?.0.stage.as_ref()?.end();
+        for (factory, at) in run.iter().rev() {
+            link = factory.stage.as_ref()?.join(link, *at)?;
+        }
+        let edges = Edges { offsets: ways.0, names: ways.1 };
+        run.first()?.0.stage.as_ref()?.slot(link, edges)
+    }
+
+    pub(super) fn is_stage(&self) -> bool {
+        self.stage.is_some()
     }
 }
 

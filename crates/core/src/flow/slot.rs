@@ -20,6 +20,19 @@ pub(crate) struct Edges {
 /// A node whose types are erased; made by [`NodeFactory`](super::NodeFactory).
 pub struct Slot(pub(super) Box<dyn ErasedNode>);
 
+impl Slot {
+    /// A node that no edge leads to.
+    pub(super) fn unreachable() -> Self {
+        struct Nowhere;
+        impl Node<(), ()> for Nowhere {
+            fn accept(&mut self, _: Record<(), ()>, _: &mut [Slot], _: &mut TaskEnv) -> Result {
+                Err(broken_edge())
+            }
+        }
+        Self(Box::new(Input::<(), ()>(Box::new(Nowhere))))
+    }
+}
+
 impl fmt::Debug for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Slot")

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::env::{Counters, Progress, TaskEnv, TaskSetup};
-use super::plan::{FlowInput, FlowPlan};
+use super::plan::{FlowInput, FlowPlan, NodeFactory};
 use super::slot::{Slot, SourceNode};
 use crate::error::{Error, ErrorKind, Result};
 use crate::handler::dead_letter_headers;
@@ -45,16 +45,18 @@ impl Flow {
         setup: TaskSetup,
     ) -> Result<Self> {
         let mut slots = Vec::with_capacity(plan.nodes.len());
+        let n_parents = plan.n_parents();
         for (index, node) in plan.nodes.iter().enumerate() {
-            let mut offsets = Vec::with_capacity(node.children.len());
-            let mut names = Vec::with_capacity(node.children.len());
-            for child in &node.children {
-                let target = plan.nodes.get(*child).filter(|_| *child > index);
-                let target = target.ok_or_else(|| out_of_order(&node.name))?;
-                offsets.push(child - index - 1);
-                names.push(Arc::clone(&target.name));
-            }
-            slots.push(node.factory.make(offsets, names));
+            let (offsets, names) = plan.ways(index, index)?;
+            let run = plan.run(index, &n_parents);
+            let fused = match run.as_slice() {
+                [_, .., last] => {
+                    let stages = run.iter().map(|at| (&plan.nodes[*at].factory, at - index));
+                    NodeFactory::make_run(&stages.collect::<Vec<_>>(), plan.ways(*last, index)?)
+                }
+                _ => None,
+            };
+            slots.push(fused.unwrap_or_else(|| node.factory.make(offsets, names)));
         }
         let mut lanes = Vec::with_capacity(inputs.len());
         for input in &inputs {
@@ -278,6 +280,45 @@ impl Flow {
                 headers: &headers,
             });
         }
+    }
+}
+
+impl FlowPlan {
+    /// Where the children of a node lie, seen from the node `from`, and their names.
+    fn ways(&self, node: usize, from: usize) -> Result<(Vec<usize>, Vec<Arc<str>>)> {
+        let of = &self.nodes[node];
+        let way = |child: &usize| {
+            let target = self.nodes.get(*child).filter(|_| *child > node);
+            let target = target.ok_or_else(|| out_of_order(&of.name))?;
+            Ok((child - from - 1, Arc::clone(&target.name)))
+        };
+        of.children.iter().map(way).collect()
+    }
+
+    fn n_parents(&self) -> Vec<usize> {
+        let mut n_parents = vec![0; self.nodes.len()];
+        for child in self.nodes.iter().flat_map(|node| &node.children) {
+            if let Some(n) = n_parents.get_mut(*child) {
+                *n += 1;
+            }
+        }
+        n_parents
+    }
+
+    /// The stages that follow each other from `first` on, with one way in and out. A node inside a
+    /// run is passed over: what leads to it leads to the run's first.
+    fn run(&self, first: usize, n_parents: &[usize]) -> Vec<usize> {
+        let is_stage = |at: usize| self.nodes.get(at).is_some_and(|node| node.factory.is_stage());
+        let mut run = Vec::new();
+        let mut next = Some(first).filter(|first| is_stage(*first));
+        while let Some(at) = next {
+            run.push(at);
+            next = match self.nodes[at].children.as_slice() {
+                [only] if *only > at && is_stage(*only) && n_parents[*only] == 1 => Some(*only),
+                _ => None,
+            };
+        }
+        run
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use kstreams_core::flow::NodeFactory;
+use kstreams_core::flow::{NodeFactory, Stage};
 use kstreams_core::processor::{Data, Processor};
 use kstreams_topology::{ErasedStoreBuilder, Topics, Topology, TopologyBuilder};
 
@@ -79,6 +79,21 @@ impl Lowering<'_> {
     {
         self.topology.by_name().processor(name, parents, NodeFactory::processor(supplier));
         self.connect(name, stores);
+    }
+
+    /// Adds a node without state.
+    pub(crate) fn stage<S, KIn, VIn, KOut, VOut>(
+        &mut self,
+        at: &Site,
+        supplier: impl Fn() -> S + Send + Sync + 'static,
+    ) where
+        S: Stage<KIn, VIn, KOut, VOut>,
+        KIn: 'static,
+        VIn: 'static,
+        KOut: Data,
+        VOut: Data,
+    {
+        self.topology.by_name().processor(&at.name, &at.parents, NodeFactory::stage(supplier));
     }
 
     pub(crate) fn connect(&mut self, name: &str, stores: &[Arc<str>]) {

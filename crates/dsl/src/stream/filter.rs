@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kstreams_core::context::Context;
+use kstreams_core::flow::Next;
 use kstreams_core::processor::Data;
 use kstreams_core::record::Record;
 
@@ -27,10 +27,10 @@ impl<K: Data, V: Data> KStream<K, V> {
     /// ```
     pub fn filter(&self, keep: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> Self {
         let keep = Arc::new(keep);
-        let node = self.node("KSTREAM-FILTER-", move || {
+        let node = self.stage("KSTREAM-FILTER-", move || {
             let keep = Arc::clone(&keep);
-            move |ctx: &mut Context<'_, K, V>, record: Record<K, V>| {
-                if keep(&record.key, &record.value) { ctx.forward(record) } else { Ok(()) }
+            move |record: Record<K, V>, next: &mut Next<'_, '_, K, V>| {
+                if keep(&record.key, &record.value) { next.pass(record) } else { Ok(()) }
             }
         });
         self.behind(node, false, self.key.clone(), self.value.clone())

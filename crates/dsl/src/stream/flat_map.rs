@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kstreams_core::context::Context;
+use kstreams_core::flow::Next;
 use kstreams_core::processor::Data;
 use kstreams_core::record::Record;
 
@@ -37,12 +37,12 @@ impl<K: Data, V: Data> KStream<K, V> {
         I: IntoIterator<Item = (K2, V2)> + 'static,
     {
         let mapper = Arc::new(mapper);
-        let node = self.node("KSTREAM-FLATMAP-", move || {
+        let node = self.stage("KSTREAM-FLATMAP-", move || {
             let mapper = Arc::clone(&mapper);
-            move |ctx: &mut Context<'_, K2, V2>, record: Record<K, V>| {
+            move |record: Record<K, V>, next: &mut Next<'_, '_, K2, V2>| {
                 let Record { key, value, timestamp, headers } = record;
                 for (key, value) in mapper(key, value) {
-                    ctx.forward(Record { key, value, timestamp, headers: headers.clone() })?;
+                    next.pass(Record { key, value, timestamp, headers: headers.clone() })?;
                 }
                 Ok(())
             }
@@ -84,13 +84,13 @@ impl<K: Data, V: Data> KStream<K, V> {
         I: IntoIterator<Item = V2> + 'static,
     {
         let mapper = Arc::new(mapper);
-        let node = self.node("KSTREAM-FLATMAPVALUES-", move || {
+        let node = self.stage("KSTREAM-FLATMAPVALUES-", move || {
             let mapper = Arc::clone(&mapper);
-            move |ctx: &mut Context<'_, K, V2>, record: Record<K, V>| {
+            move |record: Record<K, V>, next: &mut Next<'_, '_, K, V2>| {
                 let Record { key, value, timestamp, headers } = record;
                 for value in mapper(&key, value) {
                     let (key, headers) = (key.clone(), headers.clone());
-                    ctx.forward(Record { key, value, timestamp, headers })?;
+                    next.pass(Record { key, value, timestamp, headers })?;
                 }
                 Ok(())
             }

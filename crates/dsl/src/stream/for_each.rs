@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kstreams_core::context::Context;
+use kstreams_core::flow::Next;
 use kstreams_core::processor::Data;
 use kstreams_core::record::Record;
 
@@ -22,11 +22,11 @@ impl<K: Data, V: Data> KStream<K, V> {
     #[must_use]
     pub fn peek(&self, action: impl Fn(&K, &V) + Send + Sync + 'static) -> Self {
         let action = Arc::new(action);
-        let node = self.node("KSTREAM-PEEK-", move || {
+        let node = self.stage("KSTREAM-PEEK-", move || {
             let action = Arc::clone(&action);
-            move |ctx: &mut Context<'_, K, V>, record: Record<K, V>| {
+            move |record: Record<K, V>, next: &mut Next<'_, '_, K, V>| {
                 action(&record.key, &record.value);
-                ctx.forward(record)
+                next.pass(record)
             }
         });
         self.behind(node, false, self.key.clone(), self.value.clone())
@@ -54,9 +54,9 @@ impl<K: Data, V: Data> KStream<K, V> {
     /// ```
     pub fn for_each(&self, action: impl Fn(&K, &V) + Send + Sync + 'static) {
         let action = Arc::new(action);
-        self.node("KSTREAM-FOREACH-", move || {
+        self.stage("KSTREAM-FOREACH-", move || {
             let action = Arc::clone(&action);
-            move |_: &mut Context<'_, (), ()>, record: Record<K, V>| {
+            move |record: Record<K, V>, _: &mut Next<'_, '_, (), ()>| {
                 action(&record.key, &record.value);
                 Ok(())
             }

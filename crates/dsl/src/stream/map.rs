@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kstreams_core::context::Context;
+use kstreams_core::flow::Next;
 use kstreams_core::processor::Data;
 use kstreams_core::record::Record;
 
@@ -29,12 +29,12 @@ impl<K: Data, V: Data> KStream<K, V> {
         mapper: impl Fn(K, V) -> (K2, V2) + Send + Sync + 'static,
     ) -> KStream<K2, V2> {
         let mapper = Arc::new(mapper);
-        let node = self.node("KSTREAM-MAP-", move || {
+        let node = self.stage("KSTREAM-MAP-", move || {
             let mapper = Arc::clone(&mapper);
-            move |ctx: &mut Context<'_, K2, V2>, record: Record<K, V>| {
+            move |record: Record<K, V>, next: &mut Next<'_, '_, K2, V2>| {
                 let Record { key, value, timestamp, headers } = record;
                 let (key, value) = mapper(key, value);
-                ctx.forward(Record { key, value, timestamp, headers })
+                next.pass(Record { key, value, timestamp, headers })
             }
         });
         self.behind(node, true, None, None)
@@ -67,12 +67,12 @@ impl<K: Data, V: Data> KStream<K, V> {
         mapper: impl Fn(&K, V) -> V2 + Send + Sync + 'static,
     ) -> KStream<K, V2> {
         let mapper = Arc::new(mapper);
-        let node = self.node("KSTREAM-MAPVALUES-", move || {
+        let node = self.stage("KSTREAM-MAPVALUES-", move || {
             let mapper = Arc::clone(&mapper);
-            move |ctx: &mut Context<'_, K, V2>, record: Record<K, V>| {
+            move |record: Record<K, V>, next: &mut Next<'_, '_, K, V2>| {
                 let Record { key, value, timestamp, headers } = record;
                 let value = mapper(&key, value);
-                ctx.forward(Record { key, value, timestamp, headers })
+                next.pass(Record { key, value, timestamp, headers })
             }
         });
         self.behind(node, false, self.key.clone(), None)

@@ -1,6 +1,6 @@
 //! Make one stream of two (`KStream.merge`).
 
-use kstreams_core::context::Context;
+use kstreams_core::flow::Next;
 use kstreams_core::processor::Data;
 use kstreams_core::record::Record;
 
@@ -31,8 +31,8 @@ impl<K: Data, V: Data> KStream<K, V> {
         let mut plan = self.plan.borrow_mut();
         let name = plan.new_name("KSTREAM-MERGE-");
         let node = plan.add(name, &[self.node, other.node], move |to, at| {
-            to.processor(&at.name, &at.parents, &[], || {
-                |ctx: &mut Context<'_, K, V>, record: Record<K, V>| ctx.forward(record)
+            to.stage(at, || {
+                |record: Record<K, V>, next: &mut Next<'_, '_, K, V>| next.pass(record)
             });
         });
         drop(plan);

@@ -22,6 +22,7 @@ mod to_table;
 use std::fmt;
 use std::rc::Rc;
 
+use kstreams_core::flow::Stage;
 use kstreams_core::processor::{Data, Processor};
 
 use crate::plan::{NodeId, SharedPlan};
@@ -84,6 +85,20 @@ impl<K, V> KStream<K, V> {
 
 impl<K: Data, V: Data> KStream<K, V> {
     /// Adds a node without state; `supplier` makes its code for each task.
+    pub(crate) fn stage<S, K2: Data, V2: Data>(
+        &self,
+        prefix: &str,
+        supplier: impl Fn() -> S + Send + Sync + 'static,
+    ) -> NodeId
+    where
+        S: Stage<K, V, K2, V2>,
+    {
+        let mut plan = self.plan.borrow_mut();
+        let name = plan.new_name(prefix);
+        plan.add(name, &[self.node], move |to, at| to.stage(at, supplier))
+    }
+
+    /// Adds a node that needs more than its records; `supplier` makes its code for each task.
     pub(crate) fn node<P, K2: Data, V2: Data>(
         &self,
         prefix: &str,

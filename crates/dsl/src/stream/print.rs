@@ -4,7 +4,7 @@ use std::fmt::{Debug, Formatter, Result as FmtResult};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kstreams_core::context::Context;
+use kstreams_core::flow::Next;
 use kstreams_core::processor::Data;
 use kstreams_core::record::Record;
 
@@ -60,9 +60,9 @@ impl<K: Data + Debug, V: Data + Debug> KStream<K, V> {
         let of = self.plan.borrow().name(self.node);
         let label: Arc<str> = how.label.map_or(of, Into::into);
         let out = how.out;
-        self.node("KSTREAM-PRINTER-", move || {
+        self.stage("KSTREAM-PRINTER-", move || {
             let (label, out) = (Arc::clone(&label), Arc::clone(&out));
-            move |_: &mut Context<'_, (), ()>, record: Record<K, V>| {
+            move |record: Record<K, V>, _: &mut Next<'_, '_, (), ()>| {
                 let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
                 writeln!(out, "[{label}]: {:?}, {:?}", record.key, record.value)?;
                 Ok(())

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kstreams_core::context::Context;
+use kstreams_core::flow::Next;
 use kstreams_core::processor::Data;
 use kstreams_core::record::Record;
 
@@ -39,11 +39,11 @@ impl<K: Data, V: Data> KStream<K, V> {
         selector: impl Fn(&K, &V) -> K2 + Send + Sync + 'static,
     ) -> NodeId {
         let selector = Arc::new(selector);
-        let node = self.node("KSTREAM-KEY-SELECT-", move || {
+        let node = self.stage("KSTREAM-KEY-SELECT-", move || {
             let selector = Arc::clone(&selector);
-            move |ctx: &mut Context<'_, K2, V>, record: Record<K, V>| {
+            move |record: Record<K, V>, next: &mut Next<'_, '_, K2, V>| {
                 let key = selector(&record.key, &record.value);
-                ctx.forward(record.with_key(key))
+                next.pass(record.with_key(key))
             }
         });
         if let Some(name) = name {

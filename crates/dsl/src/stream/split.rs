@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use kstreams_core::context::{Child, Context, Init};
 use kstreams_core::error::Result;
+use kstreams_core::flow::Next;
 use kstreams_core::processor::{Data, Processor};
 use kstreams_core::record::Record;
 
@@ -120,8 +121,8 @@ impl<K: Data, V: Data> Split<K, V> {
         let mut plan = self.from.plan.borrow_mut();
         let child = plan.name_or(Some(&child), &child);
         let node = plan.add(child, &[self.node], |to, at| {
-            to.processor(&at.name, &at.parents, &[], || {
-                |ctx: &mut Context<'_, K, V>, record: Record<K, V>| ctx.forward(record)
+            to.stage(at, || {
+                |record: Record<K, V>, next: &mut Next<'_, '_, K, V>| next.pass(record)
             });
         });
         drop(plan);

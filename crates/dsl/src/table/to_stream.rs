@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use kstreams_core::context::Context;
+use kstreams_core::flow::Next;
 use kstreams_core::processor::Data;
 use kstreams_core::record::Record;
 use kstreams_core::serde::Nullable;
@@ -27,9 +27,9 @@ impl<K: Data, V: Data> KTable<K, V> {
         let mut plan = self.plan.borrow_mut();
         let name = plan.new_name("KTABLE-TOSTREAM-");
         let node = plan.add(name, &[self.node], |to, at| {
-            to.processor(&at.name, &at.parents, &[], || {
-                |ctx: &mut Context<'_, K, Option<V>>, record: Record<K, Change<V>>| {
-                    ctx.forward(record.map_value(|change| change.new))
+            to.stage(at, || {
+                |record: Record<K, Change<V>>, next: &mut Next<'_, '_, K, Option<V>>| {
+                    next.pass(record.map_value(|change| change.new))
                 }
             });
         });

@@ -6,6 +6,7 @@ mod cache;
 mod cogroup;
 mod foreign_key;
 mod names;
+mod stages;
 mod stream_joins;
 mod suppress;
 mod tables;
