@@ -8,7 +8,7 @@
 //! The rows of the input are records as they come: keyed by where the flight left, some of them
 //! broken. `clean` refuses the broken ones, `enrich` looks planes and airlines up, and a
 //! sub-topology for each statistic keeps it in a store. The results are read back from their
-//! topics, whatever process has written them.
+//! topics, whatever process has written them. With `--dsl` operators of the Streams DSL do the same.
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
@@ -16,6 +16,8 @@ mod flight;
 mod input;
 mod options;
 mod pipeline;
+#[cfg(feature = "dsl")]
+mod pipeline_dsl;
 mod processors;
 mod report;
 mod results;
@@ -46,11 +48,19 @@ fn main() -> Result {
             Ok(())
         }
         Mode::Describe => {
-            print!("{}", pipeline::build(&topics, options.store)?.describe());
+            print!("{}", topology(&options, &topics)?.describe());
             Ok(())
         }
         _ => run(&options, &topics),
     }
+}
+
+fn topology(options: &Options, topics: &TopicNames) -> Result<Topology> {
+    #[cfg(feature = "dsl")]
+    if options.dsl {
+        return pipeline_dsl::build(topics, options.store);
+    }
+    pipeline::build(topics, options.store)
 }
 
 fn run(options: &Options, topics: &TopicNames) -> Result {
@@ -157,7 +167,7 @@ fn start(options: &Options, topics: &TopicNames, log: &Arc<dyn Log>) -> Result<(
             (None, None) => base.join(&run),
             (None, Some(_)) => base.join(format!("{slot}")),
         };
-        let topology = pipeline::build(topics, options.store)?;
+        let topology = topology(options, topics)?;
         let app = Streams::with_log(topology, config.clone().state_dir(&dir), Arc::clone(log))?;
         match app.start() {
             Ok(()) => return Ok((app, dir)),

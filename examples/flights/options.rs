@@ -35,7 +35,8 @@ input
 output
   --statistics FILE      write the results, a line for each key, in the order of reference.py
   --chart FILE           the chart (default: flights-delay.svg in the folder for temporary files)
-  --describe             print the topology and stop";
+  --describe             print the topology and stop
+  --dsl                  do it with the Streams DSL: the same results, from another topology";
 
 /// Which part of the work this process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +60,9 @@ pub(crate) enum StoreKind {
 pub(crate) struct Options {
     pub(crate) mode: Mode,
     pub(crate) load: bool,
+    /// With the Streams DSL.
+    #[cfg(feature = "dsl")]
+    pub(crate) dsl: bool,
     pub(crate) bootstrap: Option<String>,
     pub(crate) threads: usize,
     pub(crate) guarantee: Guarantee,
@@ -81,6 +85,8 @@ impl Options {
         let mut options = Self {
             mode: Mode::Everything,
             load: false,
+            #[cfg(feature = "dsl")]
+            dsl: false,
             bootstrap: None,
             threads: 0,
             guarantee: Guarantee::AtLeastOnce,
@@ -102,6 +108,8 @@ impl Options {
                 || words.next().ok_or_else(|| Error::from(format!("{word} needs a value")));
             match word.as_str() {
                 "--load" => options.load = true,
+                #[cfg(feature = "dsl")]
+                "--dsl" => options.dsl = true,
                 "--load-only" => options.mode = Mode::LoadOnly,
                 "--worker" => options.mode = Mode::Worker,
                 "--collect" => options.mode = Mode::Collect,

@@ -195,7 +195,7 @@ fn league(
     topology.sink("league-tables", &[league], topics.league.as_str(), (Utf8, Utf8));
 }
 
-fn store<V: 'static>(
+pub(crate) fn store<V: 'static>(
     name: &str,
     kind: StoreKind,
     value: impl Serde<Item = V>,
