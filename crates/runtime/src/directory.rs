@@ -237,6 +237,38 @@ mod tests {
         fs::remove_dir_all(base).unwrap();
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn others_on_the_machine_cannot_read_state() {
+        use std::os::unix::fs::PermissionsExt;
+        let base = scratch("mode");
+        let directory = StateDirectory::open(&base, "app", &Random::seeded(1)).unwrap();
+        let mode = fs::metadata(base.join("app")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o750);
+        drop(directory);
+        fs::remove_dir_all(base).unwrap();
+    }
+
+    #[test]
+    fn garbled_process_metadata_is_made_anew() {
+        let base = scratch("metadata");
+        let random = Random::seeded(1);
+        let first = StateDirectory::open(&base, "app", &random).unwrap().process_id().to_owned();
+        let path = base.join("app/kafka-streams-process-metadata");
+        let whole = fs::read(&path).unwrap();
+        for length in 0..whole.len() {
+            fs::write(&path, &whole[..length]).unwrap();
+            let directory = StateDirectory::open(&base, "app", &random).unwrap();
+            let id = directory.process_id();
+            // What is missing of the last characters says nothing.
+            assert_eq!(id.len(), 36, "{length} bytes are left");
+            assert!(length + 2 >= whole.len() || id != first, "{length} bytes are left");
+        }
+        fs::write(&path, [0xff; 50]).unwrap();
+        assert_eq!(StateDirectory::open(&base, "app", &random).unwrap().process_id().len(), 36);
+        fs::remove_dir_all(base).unwrap();
+    }
+
     #[test]
     fn a_task_has_one_owner() {
         let directory = Arc::new(StateDirectory::none(Path::new("/"), "app", &Random::seeded(1)));
