@@ -2,6 +2,8 @@
 //! carry running values and the input record they come from. So a record that is lost, or done
 //! twice, shows in every later result of its key.
 
+use std::time::Duration;
+
 use kstreams::UncaughtVerdict;
 use kstreams::prelude::*;
 
@@ -15,6 +17,9 @@ pub(super) const TOTALS: &str = "totals";
 pub(super) const TALLIES: &str = "tallies";
 
 const N_GROUPS: u64 = 257;
+/// A coordinator that a killed broker loads at times forgets to watch the members it finds in its
+/// log (4.3.1): it waits for the dead ones so long, which are five minutes by default.
+const REBALANCE: Duration = Duration::from_secs(15);
 
 /// The group that an amount belongs to.
 pub(super) fn group(amount: u64) -> String {
@@ -29,6 +34,7 @@ pub(super) fn run(role: &Role) {
         .state_dir(role.get("state"))
         .session_timeout(role.millis("session"))
         .transaction_timeout(role.millis("transaction"))
+        .rebalance_timeout(REBALANCE)
         .on_uncaught(|_| UncaughtVerdict::ReplaceThread);
     role.run(&config, || topology().unwrap());
 }
