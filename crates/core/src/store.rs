@@ -63,6 +63,11 @@ pub trait StateStore: Any + Send + Sync {
         0
     }
 
+    /// How many records were too old for it since it was opened; they count as dropped.
+    fn n_dropped(&self) -> u64 {
+        0
+    }
+
     /// Writes everything to disk and closes; uncommitted writes are forgotten.
     ///
     /// # Errors

@@ -46,7 +46,7 @@ impl fmt::Debug for TaskSetup {
 pub struct Counters {
     /// Records taken in by a source.
     pub processed: u64,
-    /// Records dropped: skipped by a handler, invalid time, no partition.
+    /// Records dropped: skipped by a handler, invalid time, no partition, too old for a store.
     pub dropped: u64,
     /// Records written to a dead-letter topic.
     pub dead_lettered: u64,

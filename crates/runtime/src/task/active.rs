@@ -284,9 +284,11 @@ impl Task {
     /// What users see of it.
     pub(crate) fn info(&self) -> TaskInfo {
         let position = |queue: &PartitionQueue| (queue.partition.clone(), queue.next_offset());
+        let mut counters = self.flow.counters();
+        counters.dropped += self.stores.iter().map(|store| store.store.n_dropped()).sum::<u64>();
         TaskInfo {
             task: self.id,
-            counters: self.flow.counters(),
+            counters,
             positions: self.queues.iter().map(position).collect(),
             n_buffered: self.queues.iter().map(PartitionQueue::n_buffered).sum(),
         }

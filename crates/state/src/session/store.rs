@@ -225,6 +225,10 @@ impl<K: 'static, V: 'static> SessionStore<K, V> {
 impl<K: 'static, V: 'static> StateStore for SessionStore<K, V> {
     state_store_of_core!();
 
+    fn n_dropped(&self) -> u64 {
+        self.segments.n_dropped()
+    }
+
     fn restore(&self, records: &mut dyn Iterator<Item = RawRecord<'_>>, through: Offset) -> Result {
         self.core.check_writable()?;
         let (mut key, mut buffer) = (Vec::new(), Vec::new());

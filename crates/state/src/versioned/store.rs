@@ -177,6 +177,10 @@ impl<K: 'static, V: 'static> VersionedStore<K, V> {
 impl<K: 'static, V: 'static> StateStore for VersionedStore<K, V> {
     state_store_of_core!();
 
+    fn n_dropped(&self) -> u64 {
+        self.rows.segments.n_dropped()
+    }
+
     fn restore(&self, records: &mut dyn Iterator<Item = RawRecord<'_>>, through: Offset) -> Result {
         self.core.check_writable()?;
         // A put depends on the versions before it, so these records are put like new ones.

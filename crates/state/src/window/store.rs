@@ -267,6 +267,10 @@ impl<K: 'static, V: 'static> WindowStore<K, V> {
 impl<K: 'static, V: 'static> StateStore for WindowStore<K, V> {
     state_store_of_core!();
 
+    fn n_dropped(&self) -> u64 {
+        self.segments.n_dropped()
+    }
+
     fn restore(&self, records: &mut dyn Iterator<Item = RawRecord<'_>>, through: Offset) -> Result {
         self.core.check_writable()?;
         let (mut key, mut buffer) = (Vec::new(), Vec::new());
