@@ -189,6 +189,10 @@ impl TaskEnv {
             return Err(error);
         }
         let error = self.place(error);
+        if error.kind() == ErrorKind::Corrupted {
+            // The state is damaged, not the record: no handler may step over that.
+            return Err(error.handled());
+        }
         let handlers = Arc::clone(&self.setup.handlers);
         let verdict = (handlers.processing)(&self.failure(&error, None));
         self.carry_out(verdict, error)
