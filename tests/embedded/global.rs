@@ -131,3 +131,21 @@ fn a_start_with_an_unreadable_global_record_fails_and_names_it() {
     assert!(error.to_string().contains("table-"), "{error}");
     assert!(app.close(SOON));
 }
+
+#[test]
+fn filling_a_global_store_is_reported() {
+    let log = log_with_table();
+    for n in 0..500 {
+        log.produce("table", format!("key-{n}"), n.to_string(), at(0)).unwrap();
+    }
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let own = Arc::clone(&seen);
+    let config = config().on_restore(move |progress| own.lock().unwrap().push(progress.clone()));
+    let app = run(joining().0, config, &log);
+    let seen = seen.lock().unwrap().clone();
+    let (first, last) = (seen.first().unwrap(), seen.last().unwrap());
+    assert_eq!((&*first.store, first.task.partition, first.start), ("global", -1, 0));
+    assert_eq!((first.position, first.is_done(), first.end), (0, false, 500));
+    assert_eq!((last.position, last.is_done(), last.n_records), (500, true, 500));
+    assert!(app.close(SOON));
+}

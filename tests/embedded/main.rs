@@ -18,6 +18,7 @@ mod exactly_once;
 mod failures;
 mod faults;
 mod life_cycle;
+mod restoring;
 mod sharing;
 mod standbys;
 mod state;

@@ -17,7 +17,7 @@ use crate::config::{Config, UncaughtVerdict};
 use crate::global::GlobalWorker;
 use crate::shared::{Shared, TaskInfo, WorkerState};
 use crate::start;
-use crate::task::StandbyStore;
+use crate::task::{Appliers, StandbyStore};
 use crate::transport::{Log, Waker};
 use crate::worker::{Turn, Worker};
 
@@ -169,8 +169,9 @@ impl Streams {
         if running.closed || running.shared.is_some() {
             return Err(Error::new(ErrorKind::Closed, "an application can be started once"));
         }
-        let shared =
+        let mut shared =
             start::prepare(self.config.clone(), Arc::clone(&self.topology), Arc::clone(&self.log))?;
+        shared.appliers = Some(Appliers::new(self.config.n_restore_threads()));
         let shared = Arc::new(shared);
         if let Some(mut global) = GlobalWorker::new(&shared)? {
             global.bootstrap()?;

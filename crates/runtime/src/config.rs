@@ -55,6 +55,11 @@ pub struct RestoreProgress {
     pub end: i64,
     /// How long it has taken so far.
     pub elapsed: Duration,
+    /// How many records were applied.
+    pub n_records: u64,
+    /// True if it was given up before its end: the task went to another thread or member, or the
+    /// application closed (`onRestoreSuspended`).
+    pub is_suspended: bool,
 }
 
 impl RestoreProgress {
@@ -87,6 +92,7 @@ impl RestoreProgress {
 pub struct Config {
     pub(crate) application_id: Arc<str>,
     pub(crate) threads: usize,
+    pub(crate) restore_threads: usize,
     pub(crate) pin_cores: bool,
     pub(crate) guarantee: Guarantee,
     pub(crate) commit_interval: Option<Duration>,
@@ -136,6 +142,7 @@ impl Config {
         Self {
             application_id: application_id.into(),
             threads: 1,
+            restore_threads: 0,
             pin_cores: false,
             guarantee: Guarantee::AtLeastOnce,
             commit_interval: None,
@@ -171,6 +178,9 @@ impl Config {
     setters! {
         /// `num.stream.threads`, default 1; 0 means one per core.
         threads: usize;
+        /// How many threads write restored records, for all stores of the process; default 0, which
+        /// is one per core and at most 4. They exist only while something is restored.
+        restore_threads: usize;
         /// Binds each thread to a core of its own; needs the feature `core-pinning`. Default off.
         pin_cores: bool;
         /// `processing.guarantee`, default at-least-once.
@@ -275,7 +285,9 @@ impl Config {
         self
     }
 
-    /// Called as stores are restored: at the start, after each batch, at the end.
+    /// Called as stores are restored: at the start, after each batch, at the end, or when it is
+    /// given up before. Global stores report too, with partition -1 and the sums of their topics'
+    /// offsets.
     #[must_use]
     pub fn on_restore(mut self, f: impl Fn(&RestoreProgress) + Send + Sync + 'static) -> Self {
         self.on_restore = Arc::new(f);
@@ -319,6 +331,14 @@ impl Config {
     pub(crate) fn n_threads(&self) -> usize {
         match self.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
+            n => n,
+        }
+    }
+
+    /// The number of restoring threads in force.
+    pub(crate) fn n_restore_threads(&self) -> usize {
+        match self.restore_threads {
+            0 => std::thread::available_parallelism().map_or(1, |cores| usize::from(cores).min(4)),
             n => n,
         }
     }

@@ -13,6 +13,7 @@ use kstreams_core::store::{StateStore, StoreContext, TaskTimes};
 use kstreams_core::task::TaskId;
 use kstreams_core::time::Timestamp;
 
+use crate::config::RestoreProgress;
 use crate::shared::Shared;
 use crate::transport::{
     Batch, Consumer, ConsumerOptions, Fetched, Isolation, Lane, OffsetSpec, Waker,
@@ -29,14 +30,17 @@ pub(crate) struct GlobalWorker {
 
 /// One global sub-topology.
 struct Part {
+    task: TaskId,
     flow: Flow,
     stores: Vec<Arc<dyn StateStore>>,
     inputs: Vec<Input>,
+    n_records: u64,
 }
 
 struct Input {
     partition: TopicPartition,
     lane: Lane,
+    start: Offset,
     position: Offset,
     partition_time: Timestamp,
 }
@@ -117,10 +121,11 @@ impl GlobalWorker {
         let inputs = placed.into_iter().zip(lanes).map(|((partition, position), lane)| Input {
             partition,
             lane,
+            start: position,
             position,
             partition_time: Timestamp::NONE,
         });
-        Ok(Part { flow, stores, inputs: inputs.collect() })
+        Ok(Part { task, flow, stores, inputs: inputs.collect(), n_records: 0 })
     }
 
     /// Reads up to where the topics end now.
@@ -136,7 +141,11 @@ impl GlobalWorker {
         let ends: BTreeMap<TopicPartition, Offset> =
             asked.into_iter().map(|(partition, _)| partition).zip(ends).collect();
         let clock = Arc::clone(&self.shared.config.clock);
-        let mut progressed = clock.monotonic();
+        let began = clock.monotonic();
+        let mut progressed = began;
+        let mut reports: Vec<RestoreProgress> =
+            self.parts.iter().map(|part| part.progress(&ends)).collect();
+        reports.iter().for_each(|report| (self.shared.config.on_restore)(report));
         loop {
             let mut inputs = self.parts.iter().flat_map(|part| &part.inputs);
             let Some(behind) = inputs.find(|input| input.position < ends[&input.partition]) else {
@@ -148,6 +157,14 @@ impl GlobalWorker {
             }
             if self.turn()? {
                 progressed = clock.monotonic();
+                for (part, report) in self.parts.iter().zip(&mut reports) {
+                    let now = part.progress(&ends);
+                    if now.position > report.position {
+                        (report.position, report.n_records) = (now.position, part.n_records);
+                        report.elapsed = progressed.saturating_sub(began);
+                        (self.shared.config.on_restore)(report);
+                    }
+                }
             } else {
                 self.consumer.wait(self.shared.config.poll)?;
             }
@@ -161,19 +178,16 @@ impl GlobalWorker {
     pub(crate) fn turn(&mut self) -> Result<bool> {
         let now = self.shared.config.clock.now();
         let mut any = false;
-        for Part { flow, stores, inputs } in &mut self.parts {
-            flow.set_system_time(now);
-            let mut changed = false;
-            for (index, input) in inputs.iter_mut().enumerate() {
-                let fetched = self.consumer.fetch(input.lane, BATCH)?;
-                changed |= fetched.records.is_some();
-                input.apply(index, &fetched, flow)?;
-            }
-            if changed {
-                any = true;
-                flow.outbox().clear();
-                stores.iter().try_for_each(|store| store.commit(None))?;
-            }
+        for part in &mut self.parts {
+            part.flow.set_system_time(now);
+            any |= match part.turn(&mut *self.consumer) {
+                Err(error) if error.kind() == ErrorKind::OffsetReset => {
+                    log::warn!("global store {}: {error}; filled anew", part.name());
+                    part.begin_again(&self.shared, &mut *self.consumer)?;
+                    true
+                }
+                turned => turned?,
+            };
         }
         Ok(any)
     }
@@ -199,6 +213,57 @@ impl GlobalWorker {
                 }
             }
         }
+    }
+}
+
+impl Part {
+    fn name(&self) -> &str {
+        self.stores.first().map_or("", |store| store.name())
+    }
+
+    /// How far it is from these ends, summed over the partitions.
+    fn progress(&self, ends: &BTreeMap<TopicPartition, Offset>) -> RestoreProgress {
+        let sum = |of: &dyn Fn(&Input) -> Offset| self.inputs.iter().map(of).sum();
+        let end = |input: &Input| ends.get(&input.partition).copied().unwrap_or(0);
+        RestoreProgress {
+            task: self.task,
+            store: self.name().into(),
+            start: sum(&|input| input.start.min(end(input))),
+            position: sum(&|input| input.position.min(end(input))),
+            end: sum(&end),
+            elapsed: Duration::ZERO,
+            n_records: self.n_records,
+            is_suspended: false,
+        }
+    }
+
+    /// Applies what has come; true if anything had.
+    fn turn(&mut self, consumer: &mut dyn Consumer) -> Result<bool> {
+        let mut changed = false;
+        for (index, input) in self.inputs.iter_mut().enumerate() {
+            let fetched = consumer.fetch(input.lane, BATCH)?;
+            changed |= fetched.records.is_some();
+            self.n_records += fetched.records.as_ref().map_or(0, |batch| batch.len() as u64);
+            input.apply(index, &fetched, &mut self.flow)?;
+        }
+        if changed {
+            self.flow.outbox().clear();
+            self.stores.iter().try_for_each(|store| store.commit(None))?;
+        }
+        Ok(changed)
+    }
+
+    /// A topic has lost records that were not read yet, perhaps removals among them.
+    fn begin_again(&mut self, shared: &Shared, consumer: &mut dyn Consumer) -> Result {
+        self.stores.iter().try_for_each(|store| store.wipe())?;
+        let earliest = |input: &Input| (input.partition.clone(), OffsetSpec::Earliest);
+        let asked: Vec<_> = self.inputs.iter().map(earliest).collect();
+        let starts = shared.admin.offsets(&asked, shared.config.request_timeout)?;
+        for (input, start) in self.inputs.iter_mut().zip(starts) {
+            consumer.seek(input.lane, start)?;
+            (input.start, input.position, input.partition_time) = (start, start, Timestamp::NONE);
+        }
+        Ok(())
     }
 }
 

@@ -114,7 +114,7 @@ impl Worker {
             task.close();
         }
         if let Some(at) = self.restoring.iter().position(|task| task.open.id == id) {
-            self.restoring.swap_remove(at).close(&mut *self.consumer);
+            self.restoring.swap_remove(at).close(&mut *self.consumer, &self.shared.config);
         }
         self.pending.insert(id);
         Ok(())

@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::directory::StateDirectory;
 use crate::planted::{Bug, is_planted};
 use crate::probe::CrashPoint;
-use crate::task::StandbyStore;
+use crate::task::{Appliers, StandbyStore};
 use crate::topics::TopicCounts;
 use crate::transport::{Admin, Log};
 
@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) counts: Arc<TopicCounts>,
     pub(crate) prints: Blueprints,
     pub(crate) global_stores: Mutex<Vec<Arc<dyn StateStore>>>,
+    /// Threads for restoring; `None` where everything happens on one thread.
+    pub(crate) appliers: Option<Appliers>,
     paused: AtomicBool,
     states: Mutex<States>,
     changed: Condvar,
@@ -95,6 +97,7 @@ impl Shared {
             counts,
             prints,
             global_stores: Mutex::default(),
+            appliers: None,
             paused: AtomicBool::new(false),
             states: Mutex::new(States {
                 client: State::Created,

@@ -18,7 +18,7 @@ use crate::planted::Bug;
 use crate::probe::CrashPoint;
 use crate::shared::{Shared, WorkerState};
 use crate::standbys::Standbys;
-use crate::task::{Restoring, Task};
+use crate::task::{Means, Restoring, Task};
 use crate::transport::{
     Assignment, Consumer, ConsumerOptions, Isolation, MemberOptions, Membership, MembershipEvent,
     ProducerOptions, Waker,
@@ -280,7 +280,7 @@ impl Worker {
             self.restoring.drain(..).partition(|task| target.active.contains(&task.open.id));
         self.restoring = kept;
         for task in released {
-            task.close(&mut *self.consumer);
+            task.close(&mut *self.consumer, &self.shared.config);
         }
         self.suspended = false;
         self.reconcile_standbys(target);
@@ -316,7 +316,12 @@ impl Worker {
         let mut any = false;
         let mut index = 0;
         while index < self.restoring.len() {
-            any |= self.restoring[index].step(&mut *self.consumer, &self.shared.config)?;
+            let mut means = Means {
+                consumer: &mut *self.consumer,
+                config: &self.shared.config,
+                appliers: self.shared.appliers.as_ref(),
+            };
+            any |= self.restoring[index].step(&mut means)?;
             self.shared.pass(CrashPoint::RestoreStep);
             if self.restoring[index].is_done() {
                 let restored = self.restoring.swap_remove(index);
@@ -483,7 +488,7 @@ impl Worker {
             task.close();
         }
         for task in std::mem::take(&mut self.restoring) {
-            task.close(&mut *self.consumer);
+            task.close(&mut *self.consumer, &self.shared.config);
         }
         let target = self.target.clone();
         self.reconcile_standbys(&target);

@@ -1,16 +1,19 @@
 //! Restoring a task's stores from their changelogs, beside the tasks that run.
 
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
 use kstreams_core::error::{Error, ErrorKind, Result};
 use kstreams_core::record::{Offset, RawRecord, TopicPartition};
+use kstreams_core::store::StateStore;
 
 use super::Metadata;
+use super::appliers::Appliers;
 use super::open::OpenTask;
 use crate::config::{Config, RestoreProgress};
 use crate::planted::{Bug, is_planted};
-use crate::transport::{Consumer, Lane};
+use crate::transport::{Batch, Consumer, Lane};
 
 /// How many records one step takes from each changelog.
 const BATCH: usize = 10_000;
@@ -36,6 +39,33 @@ struct Job {
     lane: Lane,
     progress: RestoreProgress,
     began: Duration,
+    /// What another thread is writing, and where the store stands then.
+    in_work: Option<(Receiver<Result>, Reached)>,
+    /// What was read meanwhile.
+    next: Option<Piece>,
+    /// Where reading goes on.
+    read_to: Offset,
+}
+
+/// Records to apply.
+struct Piece {
+    records: Option<Box<dyn Batch>>,
+    reached: Reached,
+}
+
+/// What is done when a piece is applied.
+#[derive(Clone, Copy)]
+struct Reached {
+    position: Offset,
+    n_records: u64,
+}
+
+/// What a step works with.
+pub(crate) struct Means<'a> {
+    pub(crate) consumer: &'a mut dyn Consumer,
+    pub(crate) config: &'a Config,
+    /// `None` applies in place.
+    pub(crate) appliers: Option<&'a Appliers>,
 }
 
 impl Restoring {
@@ -71,6 +101,8 @@ impl Restoring {
                 position: start,
                 end: range.end,
                 elapsed: Duration::ZERO,
+                n_records: 0,
+                is_suspended: false,
             };
             (config.on_restore)(&progress);
             log::info!(
@@ -79,7 +111,15 @@ impl Restoring {
                 progress.store,
                 range.end,
             );
-            jobs.push(Job { store: index, lane, progress, began: config.clock.monotonic() });
+            jobs.push(Job {
+                store: index,
+                lane,
+                progress,
+                began: config.clock.monotonic(),
+                in_work: None,
+                next: None,
+                read_to: start,
+            });
         }
         Ok(Self { open, positions, jobs })
     }
@@ -89,10 +129,10 @@ impl Restoring {
     /// # Errors
     /// `Corrupted` if the changelog has lost what a store needs: the task must be wiped and opened
     /// again. Others as the consumer and the stores say.
-    pub(crate) fn step(&mut self, consumer: &mut dyn Consumer, config: &Config) -> Result<bool> {
+    pub(crate) fn step(&mut self, means: &mut Means<'_>) -> Result<bool> {
         let mut any = false;
         for job in &mut self.jobs {
-            any |= job.step(&self.open, consumer, config)?;
+            any |= job.step(&self.open, means)?;
         }
         let mut done = Vec::new();
         self.jobs.retain(|job| {
@@ -102,7 +142,7 @@ impl Restoring {
             !job.progress.is_done()
         });
         if !done.is_empty() {
-            consumer.unassign(&done)?;
+            means.consumer.unassign(&done)?;
         }
         Ok(any)
     }
@@ -112,7 +152,14 @@ impl Restoring {
     }
 
     /// Gives up; what has been restored stays in the stores with its offset.
-    pub(crate) fn close(self, consumer: &mut dyn Consumer) {
+    pub(crate) fn close(self, consumer: &mut dyn Consumer, config: &Config) {
+        for job in &self.jobs {
+            // One batch at most: a store is not closed under the thread that writes it.
+            if let Some((result, _)) = &job.in_work {
+                let _ = result.recv();
+            }
+            (config.on_restore)(&RestoreProgress { is_suspended: true, ..job.progress.clone() });
+        }
         let lanes: Vec<Lane> = self.jobs.iter().map(|job| job.lane).collect();
         if let Err(error) = consumer.unassign(&lanes) {
             log::warn!("task {}: {error}", self.open.id);
@@ -122,48 +169,98 @@ impl Restoring {
 }
 
 impl Job {
-    fn step(
-        &mut self,
-        open: &OpenTask,
-        consumer: &mut dyn Consumer,
-        config: &Config,
-    ) -> Result<bool> {
-        let store = &open.stores[self.store];
+    /// Takes note of what was applied, reads ahead by one piece, and has the next piece applied.
+    fn step(&mut self, open: &OpenTask, means: &mut Means<'_>) -> Result<bool> {
+        let mut any = false;
+        if let Some((result, reached)) = &self.in_work {
+            let reached = *reached;
+            match result.try_recv() {
+                Ok(applied) => {
+                    self.in_work = None;
+                    applied.map_err(|error| error.at_task(open.id))?;
+                    self.advance(reached, open, means.config);
+                    any = true;
+                }
+                Err(TryRecvError::Empty) => {}
+                Err(TryRecvError::Disconnected) => {
+                    let text = format!("restoring store {} was cut off", self.progress.store);
+                    return Err(Error::new(ErrorKind::Fatal, text).at_task(open.id));
+                }
+            }
+        }
+        if self.next.is_none() && self.read_to < self.progress.end {
+            self.next = self.read(open, means.consumer)?;
+            any |= self.next.is_some();
+        }
+        if self.in_work.is_none()
+            && let Some(piece) = self.next.take()
+        {
+            let reached = piece.reached;
+            let store = Arc::clone(&open.stores[self.store].store);
+            let apply = move || piece.apply(&*store);
+            match means.appliers {
+                Some(appliers) => {
+                    let result = appliers.submit(apply, means.consumer.waker());
+                    self.in_work = Some((result, reached));
+                }
+                None => {
+                    apply().map_err(|error| error.at_task(open.id))?;
+                    self.advance(reached, open, means.config);
+                }
+            }
+        }
+        Ok(any)
+    }
+
+    fn read(&mut self, open: &OpenTask, consumer: &mut dyn Consumer) -> Result<Option<Piece>> {
         let fetched = consumer.fetch(self.lane, BATCH).map_err(|error| match error.kind() {
             ErrorKind::OffsetReset => Error::new(
                 ErrorKind::Corrupted,
                 format!(
                     "the changelog of store {} has lost offset {}; it is restored from the \
                      beginning",
-                    self.progress.store, self.progress.position
+                    self.progress.store, self.read_to
                 ),
             )
             .at_task(open.id),
             _ => error.at_task(open.id),
         })?;
-        if fetched.position == self.progress.position && fetched.records.is_none() {
-            return Ok(false);
+        if fetched.position == self.read_to && fetched.records.is_none() {
+            return Ok(None);
         }
         // Behind the end lie records that the task will process itself.
-        let through = fetched.position.min(self.progress.end);
-        let batch = fetched.records.as_deref();
-        let n_records = batch.map_or(0, |batch| batch.len());
-        let mut records = (0..n_records)
-            .filter_map(|index| batch.map(|batch| batch.get(index)))
-            .take_while(|record: &RawRecord<'_>| record.offset < through);
-        store.store.restore(&mut records, through - 1).map_err(|error| error.at_task(open.id))?;
-        self.progress.position = through;
-        self.progress.elapsed = config.clock.monotonic().saturating_sub(self.began);
-        (config.on_restore)(&self.progress);
-        if self.progress.is_done() {
+        let position = fetched.position.min(self.progress.end);
+        let n_records = fetched.records.as_ref().map_or(0, |batch| batch.len() as u64);
+        self.read_to = position;
+        Ok(Some(Piece { records: fetched.records, reached: Reached { position, n_records } }))
+    }
+
+    fn advance(&mut self, reached: Reached, open: &OpenTask, config: &Config) {
+        let progress = &mut self.progress;
+        progress.position = reached.position;
+        progress.n_records += reached.n_records;
+        progress.elapsed = config.clock.monotonic().saturating_sub(self.began);
+        (config.on_restore)(progress);
+        if progress.is_done() {
             log::info!(
-                "task {}: store {}: restored in {} ms",
+                "task {}: store {}: restored {} records in {} ms",
                 open.id,
-                self.progress.store,
-                self.progress.elapsed.as_millis()
+                progress.store,
+                progress.n_records,
+                progress.elapsed.as_millis()
             );
         }
-        Ok(true)
+    }
+}
+
+impl Piece {
+    fn apply(self, store: &dyn StateStore) -> Result {
+        let through = self.reached.position;
+        let batch = self.records.as_deref();
+        let mut records = (0..batch.map_or(0, Batch::len))
+            .filter_map(|index| batch.map(|batch| batch.get(index)))
+            .take_while(|record: &RawRecord<'_>| record.offset < through);
+        store.restore(&mut records, through - 1)
     }
 }
 
