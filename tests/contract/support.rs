@@ -12,7 +12,7 @@ use kstreams_runtime::transport::{
     Assignment, CommittedOffset, Consumer, ConsumerOptions, Isolation, Lane, Log, MemberOptions,
     Membership, MembershipEvent, OutgoingRecord, Producer, ProducerOptions, Sent,
 };
-use kstreams_topology::Topology;
+use kstreams_topology::{InternalTopicSettings, Topology};
 
 /// Long enough for any single call.
 pub(crate) const LONG: Duration = Duration::from_secs(30);
@@ -222,6 +222,9 @@ impl Client {
             process_id: Random::seeded(name.bytes().map(u64::from).sum()).uuid(),
             client_id: format!("{group}-{name}"),
             topology: Arc::new(topology.build().expect("a topology")),
+            member_id: None,
+            internal_topics: InternalTopicSettings::default(),
+            replication: None,
             application_server: None,
             session_timeout: Duration::from_secs(45),
             rebalance_timeout: Duration::from_secs(60),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::support::*;
 use kstreams::log::memory::GroupMode;
 use kstreams::log::{Assignment, Log, MemberOptions, Membership, MembershipEvent};
+use kstreams::topology::InternalTopicSettings;
 
 const MODES: [GroupMode; 2] = [GroupMode::Streams, GroupMode::Classic];
 
@@ -178,6 +179,9 @@ fn member(log: &MemoryLog, client: &str) -> Box<dyn Membership> {
         process_id: client.to_owned(),
         client_id: client.to_owned(),
         topology: Arc::new(observed(|_, _| Ok(()))),
+        member_id: None,
+        internal_topics: InternalTopicSettings::default(),
+        replication: None,
         application_server: None,
         session_timeout: NEVER,
         rebalance_timeout: NEVER,

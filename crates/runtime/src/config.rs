@@ -10,6 +10,7 @@ use kstreams_core::handler::Handlers;
 use kstreams_core::random::Random;
 use kstreams_core::source::OffsetReset;
 use kstreams_core::time::{Clock, SystemClock};
+use kstreams_topology::InternalTopicSettings;
 
 use crate::app::State;
 use crate::probe::Probe;
@@ -325,6 +326,14 @@ impl Config {
     pub fn planted(mut self, bug: Option<crate::planted::Bug>) -> Self {
         self.planted = bug;
         self
+    }
+
+    /// How internal topics are made.
+    pub(crate) fn internal_topics(&self) -> InternalTopicSettings {
+        InternalTopicSettings {
+            additional_retention: self.changelog_extra_retention,
+            overrides: self.topic_configs.clone(),
+        }
     }
 
     /// The number of threads in force.

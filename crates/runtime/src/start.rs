@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kstreams_core::error::Result;
-use kstreams_topology::{InternalTopicSettings, SourceTopics, StoreSpec, Topology};
+use kstreams_topology::{SourceTopics, StoreSpec, Topology};
 
 use crate::blueprint::Blueprints;
 use crate::config::Config;
@@ -60,10 +60,7 @@ fn create_internal_topics(
     admin: &dyn Admin,
     counts: &TopicCounts,
 ) -> Result {
-    let settings = InternalTopicSettings {
-        additional_retention: config.changelog_extra_retention,
-        overrides: config.topic_configs.clone(),
-    };
+    let settings = config.internal_topics();
     let mut missing = Vec::new();
     for topic in topology.internal_topics(layout, &settings) {
         match counts.get(&topic.name) {

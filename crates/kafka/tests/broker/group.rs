@@ -11,7 +11,7 @@ use kstreams_kafka::KafkaLog;
 use kstreams_runtime::transport::{
     Assignment, Log, MemberOptions, Membership, MembershipEvent, Waker,
 };
-use kstreams_topology::{Topics, Topology};
+use kstreams_topology::{InternalTopicSettings, Topics, Topology};
 
 use super::contract::Fixture as _;
 use super::{Kafka, LONG};
@@ -24,6 +24,9 @@ fn member(log: &dyn Log, group: &str, topics: Topics) -> Box<dyn Membership> {
         process_id: "process".to_owned(),
         client_id: "member".to_owned(),
         topology: Arc::new(topology.build().expect("valid")),
+        member_id: None,
+        internal_topics: InternalTopicSettings::default(),
+        replication: None,
         application_server: None,
         session_timeout: Duration::from_secs(10),
         rebalance_timeout: LONG,

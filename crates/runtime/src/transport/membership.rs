@@ -9,7 +9,7 @@ use std::time::Duration;
 use kstreams_core::error::Result;
 use kstreams_core::record::{Offset, TopicPartition};
 use kstreams_core::task::TaskId;
-use kstreams_topology::Topology;
+use kstreams_topology::{InternalTopicSettings, Topology};
 
 /// What a member tells its group.
 #[derive(Clone, Debug)]
@@ -20,8 +20,16 @@ pub struct MemberOptions {
     pub process_id: String,
     /// Named in the broker's logs and metrics; unique in the process.
     pub client_id: String,
+    /// The id the member had before its process ended, if the group may know it still: it then has
+    /// its tasks back at once, where members choose their ids themselves (streams protocol). `None`
+    /// for a new one.
+    pub member_id: Option<String>,
     /// What the application runs.
     pub topology: Arc<Topology>,
+    /// How internal topics are to be made, where the group makes them.
+    pub internal_topics: InternalTopicSettings,
+    /// The replication factor of internal topics; `None` leaves it to the broker.
+    pub replication: Option<i16>,
     /// `host:port` under which other members may ask for state.
     pub application_server: Option<String>,
     /// How long a member may be silent before its tasks are given to others.
@@ -54,6 +62,17 @@ pub enum MembershipEvent {
     Lost,
     /// Some member asked that the whole application stops.
     ShutdownRequested,
+}
+
+/// A process that can be asked for state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Peer {
+    /// `host:port`, as its members gave it.
+    pub server: String,
+    /// The source partitions of its active tasks.
+    pub active: BTreeSet<TopicPartition>,
+    /// Those of its standby tasks.
+    pub standby: BTreeSet<TopicPartition>,
 }
 
 /// A committed position.
@@ -124,6 +143,13 @@ pub trait Membership: Send {
         offsets: &[(TopicPartition, CommittedOffset)],
         timeout: Duration,
     ) -> Result;
+
+    /// Who can be asked for which state, as the group told last: this process too, and only
+    /// processes with an [application server](MemberOptions::application_server). Empty where the
+    /// group does not carry it (classic protocol).
+    fn peers(&mut self) -> Vec<Peer> {
+        Vec::new()
+    }
 
     /// What a transaction needs to commit offsets for this member.
     ///

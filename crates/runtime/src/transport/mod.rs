@@ -21,7 +21,7 @@ use kstreams_core::error::Result;
 pub use admin::{Admin, NewTopic, OffsetSpec, TopicInfo};
 pub use consumer::{Batch, Consumer, Fetched, Isolation, Lane, Waker};
 pub use membership::{
-    Assignment, CommittedOffset, GroupMetadata, MemberOptions, Membership, MembershipEvent,
+    Assignment, CommittedOffset, GroupMetadata, MemberOptions, Membership, MembershipEvent, Peer,
 };
 pub use producer::{FailedDelivery, OutgoingRecord, Producer, Sent, TopicHandle};
 

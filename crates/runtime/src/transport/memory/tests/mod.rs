@@ -14,7 +14,7 @@ use std::time::Duration;
 use kstreams_core::record::{Headers, TopicPartition};
 use kstreams_core::serde::Utf8;
 use kstreams_core::time::{ManualClock, Timestamp};
-use kstreams_topology::Topology;
+use kstreams_topology::{InternalTopicSettings, Topology};
 use parking_lot::Mutex;
 
 use super::{Fault, Faults, MemoryLog, MemoryLogBuilder, Request, RequestKind};
@@ -90,6 +90,9 @@ fn member_of(log: &MemoryLog, name: &str, topology: Topology) -> Box<dyn Members
         process_id: name.to_owned(),
         client_id: name.to_owned(),
         topology: Arc::new(topology),
+        member_id: None,
+        internal_topics: InternalTopicSettings::default(),
+        replication: None,
         application_server: None,
         session_timeout: TIMEOUT,
         rebalance_timeout: TIMEOUT,
