@@ -76,7 +76,7 @@ pub use kstreams_topology::Topology;
 /// The logs an application can run on.
 pub mod log {
     #[cfg(feature = "kafka")]
-    pub use kstreams_kafka::KafkaLog;
+    pub use kstreams_kafka::{GroupProtocol, KafkaLog};
     pub use kstreams_runtime::transport::memory::MemoryLog;
     pub use kstreams_runtime::transport::*;
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kstreams_core::error::{Error, ErrorKind};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::types::RDKafkaRespErr;
 
 use crate::client::Trouble;
 
@@ -105,6 +106,23 @@ pub(crate) fn code_of(error: &KafkaError) -> Code {
 /// An error while `doing` something.
 pub(crate) fn coded(code: Code, doing: &str) -> Error {
     Error::new(kind(code), format!("{doing}: {}", words(code)))
+}
+
+/// An error that a broker answered with, by its number.
+pub(crate) fn answered(code: i16, message: Option<&str>, doing: &str) -> Error {
+    let error = coded(number(code), doing);
+    match message {
+        Some(message) => Error::new(error.kind(), format!("{doing}: {message}")),
+        None if number(code) == Code::Unknown => {
+            Error::new(ErrorKind::Fatal, format!("{doing}: error {code}"))
+        }
+        None => error,
+    }
+}
+
+/// The code with this number on the wire; `Unknown` for one that librdkafka does not know.
+pub(crate) fn number(code: i16) -> Code {
+    RDKafkaRespErr::try_from(i32::from(code)).map_or(Code::Unknown, Into::into)
 }
 
 /// An error of rdkafka while `doing` something.

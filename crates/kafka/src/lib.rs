@@ -36,5 +36,7 @@ mod group;
 mod log;
 mod producer;
 mod settings;
+mod wire;
 
+pub use self::group::GroupProtocol;
 pub use self::log::{KafkaLog, KafkaLogBuilder};

@@ -12,7 +12,7 @@ use rdkafka::ClientConfig;
 
 use crate::admin::KafkaAdmin;
 use crate::consumer::KafkaConsumer;
-use crate::group::ClassicMember;
+use crate::group::{Choice, GroupProtocol, KafkaMember};
 use crate::producer::KafkaProducer;
 use crate::settings::{Role, Settings};
 
@@ -25,6 +25,7 @@ use crate::settings::{Role, Settings};
 pub struct KafkaLog {
     bootstrap: String,
     settings: Settings,
+    groups: Arc<Choice>,
     /// Shared by all threads; made when first asked for.
     admin: Mutex<Option<Arc<KafkaAdmin>>>,
 }
@@ -33,7 +34,12 @@ impl KafkaLog {
     /// The cluster at these addresses (`host:port`, by commas), with the engine's settings and no
     /// encryption. Connects to nothing yet.
     pub fn new(bootstrap: impl Into<String>) -> Self {
-        Self { bootstrap: bootstrap.into(), settings: Settings::default(), admin: Mutex::new(None) }
+        Self {
+            bootstrap: bootstrap.into(),
+            settings: Settings::default(),
+            groups: Arc::default(),
+            admin: Mutex::new(None),
+        }
     }
 
     /// The cluster at these addresses, with properties of librdkafka to be set.
@@ -69,7 +75,7 @@ impl Log for KafkaLog {
 
     fn membership(&self, options: MemberOptions) -> Result<Box<dyn Membership>> {
         let config = self.config(Role::Group, &options.client_id);
-        Ok(Box::new(ClassicMember::new(config, options)?))
+        Ok(Box::new(KafkaMember::new(&self.bootstrap, config, options, Arc::clone(&self.groups))))
     }
 
     fn admin(&self) -> Result<Arc<dyn Admin>> {
@@ -109,6 +115,18 @@ impl KafkaLogBuilder {
     /// [`build`](Self::build).
     pub fn set(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.log.settings.set(key.into(), value.into());
+        self
+    }
+
+    /// How members of the application's group share its tasks; default: as the broker can.
+    ///
+    /// ```
+    /// use kstreams_kafka::{GroupProtocol, KafkaLog};
+    /// let log = KafkaLog::builder("localhost:9092").group_protocol(GroupProtocol::Classic).build()?;
+    /// # Ok::<(), kstreams_core::error::Error>(())
+    /// ```
+    pub fn group_protocol(mut self, protocol: GroupProtocol) -> Self {
+        self.log.groups = Arc::new(Choice::new(protocol));
         self
     }
 

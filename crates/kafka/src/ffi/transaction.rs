@@ -25,7 +25,6 @@ unsafe impl Sync for MemberMetadata {}
 
 impl MemberMetadata {
     /// `epoch` is the member's epoch, or the generation of a classic group.
-    #[expect(dead_code, reason = "members of the streams protocol will make theirs so")]
     pub(crate) fn new(group: &str, member: &str, epoch: i32) -> Result<Self, RDKafkaErrorCode> {
         let group = CString::new(group).map_err(|_| RDKafkaErrorCode::InvalidGroupId)?;
         let member = CString::new(member).map_err(|_| RDKafkaErrorCode::UnknownMemberId)?;

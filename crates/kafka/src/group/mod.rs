@@ -1,8 +1,10 @@
-//! Being a member of the application's group: today the classic protocol, which any broker speaks.
-//! The streams protocol (KIP-1071) will be a second implementation beside it.
+//! Being a member of the application's group: the streams protocol (KIP-1071) where the broker
+//! offers it, else the classic protocol, which any broker speaks.
 
+mod choice;
 mod classic;
 mod context;
+mod streams;
 mod tasks;
 
 use kstreams_core::error::Result;
@@ -10,7 +12,8 @@ use kstreams_core::record::TopicPartition;
 use kstreams_runtime::transport::CommittedOffset;
 use rdkafka::TopicPartitionList;
 
-pub(crate) use classic::ClassicMember;
+pub use choice::GroupProtocol;
+pub(crate) use choice::{Choice, KafkaMember};
 
 use crate::error;
 use crate::ffi;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use kstreams_core::error::{Error, ErrorKind};
 use kstreams_core::serde::Utf8;
 use kstreams_core::time::{Clock, SystemClock};
-use kstreams_kafka::KafkaLog;
+use kstreams_kafka::{GroupProtocol, KafkaLog};
 use kstreams_runtime::transport::{
     Assignment, Log, MemberOptions, Membership, MembershipEvent, Waker,
 };
@@ -16,7 +16,7 @@ use kstreams_topology::{InternalTopicSettings, Topics, Topology};
 use super::contract::Fixture as _;
 use super::{Kafka, LONG};
 
-fn member(log: &dyn Log, group: &str, topics: Topics) -> Box<dyn Membership> {
+pub(super) fn member(log: &dyn Log, group: &str, topics: Topics) -> Box<dyn Membership> {
     let mut topology = Topology::builder();
     topology.source("in", topics, (Utf8, Utf8));
     log.membership(MemberOptions {
@@ -46,7 +46,7 @@ fn pause(log: &dyn Log) -> impl FnMut() + use<> {
 }
 
 /// Polls and acknowledges until an assignment is good enough.
-fn until(
+pub(super) fn until(
     log: &dyn Log,
     members: &mut [&mut Box<dyn Membership>],
     done: impl Fn(&[BTreeSet<String>]) -> bool,
@@ -71,7 +71,7 @@ fn until(
 
 #[test]
 fn topics_of_unequal_counts_are_refused_when_they_are_split() {
-    let kafka = Kafka::new();
+    let kafka = Kafka::with(GroupProtocol::Classic);
     let (log, group) = (kafka.log(), kafka.unique("uneven-app"));
     let topics = [kafka.unique("uneven-a"), kafka.unique("uneven-b")];
     kafka.create_topic(&topics[0], 4);
@@ -86,7 +86,7 @@ fn topics_of_unequal_counts_are_refused_when_they_are_split() {
 
 #[test]
 fn a_pattern_takes_the_topics_that_match() {
-    let kafka = Kafka::new();
+    let kafka = Kafka::with(GroupProtocol::Classic);
     let (log, group) = (kafka.log(), kafka.unique("pattern-app"));
     let name = kafka.unique("pattern");
     kafka.create_topic(&format!("{name}-x"), 2);
@@ -99,7 +99,7 @@ fn a_pattern_takes_the_topics_that_match() {
 
 #[test]
 fn a_member_says_what_it_cannot_do_and_leaves_at_once() {
-    let kafka = Kafka::new();
+    let kafka = Kafka::with(GroupProtocol::Classic);
     let (log, topic) = (kafka.log(), kafka.unique("limits"));
     kafka.create_topic(&topic, 1);
     let mut member = member(&*log, &kafka.unique("limits-app"), topic.into());

@@ -6,12 +6,13 @@
 mod contract;
 mod group;
 mod kafka;
+mod streams;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use kstreams_kafka::KafkaLog;
+use kstreams_kafka::{GroupProtocol, KafkaLog};
 use kstreams_runtime::transport::{Log, NewTopic};
 
 use contract::{Fixture, contract_tests};
@@ -20,9 +21,15 @@ use contract::{Fixture, contract_tests};
 struct Kafka(Arc<KafkaLog>);
 
 impl Kafka {
+    /// With groups as the broker offers them: the streams protocol.
     fn new() -> Self {
+        Self::with(GroupProtocol::Auto)
+    }
+
+    fn with(protocol: GroupProtocol) -> Self {
         let broker = kstreams_broker::shared().expect("a broker");
-        Self(Arc::new(KafkaLog::new(broker.bootstrap())))
+        let log = KafkaLog::builder(broker.bootstrap()).group_protocol(protocol).build();
+        Self(Arc::new(log.expect("a log")))
     }
 }
 
@@ -50,4 +57,12 @@ impl Fixture for Kafka {
 /// Long enough for any single call.
 const LONG: Duration = Duration::from_secs(30);
 
-contract_tests!(Kafka::new());
+mod with_streams_groups {
+    use super::*;
+    contract_tests!(Kafka::with(GroupProtocol::Streams));
+}
+
+mod with_classic_groups {
+    use super::*;
+    contract_tests!(Kafka::with(GroupProtocol::Classic));
+}
