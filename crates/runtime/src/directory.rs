@@ -11,6 +11,8 @@ use kstreams_core::random::Random;
 use kstreams_core::task::TaskId;
 use parking_lot::Mutex;
 
+use crate::identity::{self, Place};
+
 /// `<state.dir>/<application id>`, locked for this process.
 pub(crate) struct StateDirectory {
     root: PathBuf,
@@ -62,7 +64,7 @@ impl StateDirectory {
             writeln!(lock, "{}", std::process::id())
         };
         write_owner(&mut lock).map_err(|e| refused(&lock_path, "cannot be written", e))?;
-        let process_id = process_id(&root, random)?;
+        let process_id = identity::process_id(&root, &Place::of(&root), random)?;
         Ok(Self {
             root,
             process_id,
@@ -97,7 +99,7 @@ impl StateDirectory {
         }
     }
 
-    /// The id of this process, kept over restarts.
+    /// The id of this process, kept over restarts at the same place.
     pub(crate) fn process_id(&self) -> &str {
         &self.process_id
     }
@@ -172,28 +174,6 @@ impl Drop for TaskClaim {
     }
 }
 
-/// Java's `kafka-streams-process-metadata`: `{"processId":"<uuid>"}`.
-fn process_id(root: &Path, random: &Random) -> Result<String> {
-    let path = root.join("kafka-streams-process-metadata");
-    if let Ok(text) = fs::read_to_string(&path) {
-        let uuid = text.split('"').nth(3).unwrap_or_default();
-        if text.contains("\"processId\"") && uuid.len() == 36 {
-            return Ok(uuid.to_owned());
-        }
-        log::warn!("{} is not readable as process metadata; made anew", path.display());
-    }
-    let uuid = random.uuid();
-    let tmp = path.with_extension("tmp");
-    let write = || -> std::io::Result<()> {
-        let mut file = File::create(&tmp)?;
-        write!(file, "{{\"processId\":\"{uuid}\"}}")?;
-        file.sync_all()?;
-        fs::rename(&tmp, &path)
-    };
-    write().map_err(|e| refused(&path, "cannot be written", e))?;
-    Ok(uuid)
-}
-
 /// State may hold what the topics hold: others on the machine should not read it (as Java's 0750).
 fn restrict(root: &Path) -> Result {
     #[cfg(unix)]
@@ -207,7 +187,7 @@ fn restrict(root: &Path) -> Result {
     Ok(())
 }
 
-fn refused(path: &Path, what: &str, source: std::io::Error) -> Error {
+pub(crate) fn refused(path: &Path, what: &str, source: std::io::Error) -> Error {
     Error::new(ErrorKind::StateDir, format!("{} {what}: {source}", path.display()))
         .with_source(source)
 }

@@ -18,6 +18,7 @@ mod topics;
 
 mod commit;
 mod global;
+mod identity;
 mod opening;
 mod outlet;
 mod pause;

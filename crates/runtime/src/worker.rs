@@ -12,6 +12,7 @@ use kstreams_core::task::TaskId;
 use kstreams_core::time::millis;
 
 use crate::config::Guarantee;
+use crate::identity;
 use crate::outlet::Outlet;
 use crate::pause::Pause;
 use crate::planted::Bug;
@@ -100,7 +101,7 @@ impl Worker {
             application_id: Arc::clone(&config.application_id),
             process_id: shared.directory.process_id().to_owned(),
             client_id,
-            member_id: None,
+            member_id: Some(identity::member_id(shared.directory.process_id(), index)),
             topology: Arc::clone(&shared.topology),
             internal_topics: config.internal_topics(),
             replication: config.replication,
