@@ -33,7 +33,8 @@ impl StreamsMember {
     /// A member that has not joined yet. `connect` makes clients of the group's coordinator.
     pub(crate) fn new(options: &MemberOptions, connect: impl Fn() -> Coordinator) -> Result<Self> {
         let group = Arc::clone(&options.application_id);
-        let id = options.member_id.clone().unwrap_or_else(|| Random::from_os().uuid());
+        let random = Random::from_os();
+        let id = options.member_id.clone().unwrap_or_else(|| random.uuid());
         let endpoint = endpoint(options)?;
         let join = Join {
             rebalance_timeout_ms: i32::try_from(millis(options.rebalance_timeout))
@@ -41,8 +42,11 @@ impl StreamsMember {
             topology: wire_topology(options)?,
             process: options.process_id.clone(),
         };
-        let beat =
-            Beat::start(&group, |now| State::new(&group, id, join, endpoint, now), connect())?;
+        let beat = Beat::start(
+            &group,
+            |now| State::new(&group, id, random.uuid(), join, endpoint, now),
+            connect(),
+        )?;
         Ok(Self { offsets: connect(), group, beat })
     }
 

@@ -18,6 +18,10 @@ use crate::wire::{Endpoint, EndpointPartitions, Heartbeat, Join};
 pub(super) struct State {
     group: String,
     member: String,
+    /// The id to go on with if another incarnation lives under ours.
+    spare: Option<String>,
+    /// When the group was last joined.
+    joined: Duration,
     join: Join,
     endpoint: Option<Endpoint>,
     rebalance_timeout: Duration,
@@ -93,6 +97,7 @@ impl State {
     pub(super) fn new(
         group: &str,
         member: String,
+        spare: String,
         join: Join,
         endpoint: Option<Endpoint>,
         now: Duration,
@@ -102,6 +107,8 @@ impl State {
         Self {
             group: group.to_owned(),
             member,
+            spare: Some(spare),
+            joined: now,
             join,
             endpoint,
             rebalance_timeout,
@@ -281,6 +288,22 @@ impl State {
         }
     }
 
+    /// Another process fences us as soon as we have joined: it has our id, from a directory or a
+    /// machine that was copied behind our back. One of the two has to be another member.
+    fn suspect_twin(&mut self, now: Duration) {
+        if now.saturating_sub(self.joined) < TWIN
+            && let Some(spare) = self.spare.take()
+        {
+            log::warn!(
+                "group {}: another process lives as member {}, from a copy of its state \
+                 directory? This one goes on as {spare}",
+                self.group,
+                self.member
+            );
+            self.member = spare;
+        }
+    }
+
     /// Starts from nothing, as the same member.
     fn reset(&mut self) {
         self.epoch = 0;
@@ -303,6 +326,8 @@ impl State {
 const JOIN: i32 = 0;
 const LEAVE: i32 = -1;
 const LOST: Phase = Phase::Lost { is_told: false };
+/// Who is fenced so soon after joining has a twin.
+const TWIN: Duration = Duration::from_secs(15);
 /// How often the group is asked while tasks change hands.
 const HASTY: Duration = Duration::from_millis(250);
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);

@@ -15,7 +15,7 @@ fn state(endpoint: Option<Endpoint>) -> State {
         topology: WireTopology::default(),
         process: "p".to_owned(),
     };
-    State::new("g", "m".to_owned(), join, endpoint, Duration::ZERO)
+    State::new("g", "m".to_owned(), "spare".to_owned(), join, endpoint, Duration::ZERO)
 }
 
 fn at(seconds: u64) -> Duration {
@@ -104,21 +104,36 @@ fn what_was_not_answered_is_told_again_in_full() {
 
 #[test]
 fn a_member_that_is_unknown_loses_all_and_joins_again_as_itself() {
-    for code in [25, 110] {
+    for (code, lived) in [(25, 5), (110, 20)] {
         let mut state = joined(&[0]);
-        let beat = sent(&mut state, at(5));
-        state.answered(&beat, refusal(code, "no"), at(5));
+        let beat = sent(&mut state, at(lived));
+        state.answered(&beat, refusal(code, "no"), at(lived));
         assert!(state.identity().expect_err("lost").is_fenced());
-        assert!(matches!(state.step(at(6)), Step::Wait(_)), "not before the engine has heard");
-        assert_eq!(state.poll(at(6)).expect("told"), Some(MembershipEvent::Lost));
-        assert_eq!(state.poll(at(6)).expect("once"), None);
-        state.acknowledge(&tasks(&[]), at(6)).expect("given up");
-        let join = sent(&mut state, at(6));
+        let now = at(lived + 1);
+        assert!(matches!(state.step(now), Step::Wait(_)), "not before the engine has heard");
+        assert_eq!(state.poll(now).expect("told"), Some(MembershipEvent::Lost));
+        assert_eq!(state.poll(now).expect("once"), None);
+        state.acknowledge(&tasks(&[]), now).expect("given up");
+        let join = sent(&mut state, now);
         assert_eq!((join.epoch, join.member.as_str()), (0, "m"));
         assert_eq!(join.owned, Some(tasks(&[])));
-        state.answered(&join, welcome(3, Some(tasks(&[0]))), at(6));
-        let told = state.poll(at(6)).expect("told");
+        state.answered(&join, welcome(3, Some(tasks(&[0]))), now);
+        let told = state.poll(now).expect("told");
         assert_eq!(told, Some(MembershipEvent::Assigned(tasks(&[0]))));
+    }
+}
+
+#[test]
+fn a_member_with_a_twin_takes_another_id_once() {
+    let mut state = joined(&[0]);
+    for (now, member) in [(5, "spare"), (7, "spare")] {
+        let beat = sent(&mut state, at(now));
+        state.answered(&beat, refusal(110, "fenced"), at(now));
+        assert_eq!(state.poll(at(now)).expect("told"), Some(MembershipEvent::Lost));
+        state.acknowledge(&tasks(&[]), at(now)).expect("given up");
+        let join = sent(&mut state, at(now));
+        assert_eq!((join.epoch, join.member.as_str()), (0, member));
+        state.answered(&join, welcome(3, Some(tasks(&[0]))), at(now));
     }
 }
 

@@ -36,6 +36,9 @@ impl State {
             Verdict::Unknown => {
                 log::warn!("group {}: member {} is not known any more", self.group, self.member);
                 if self.phase == Phase::Joined {
+                    if answer.code == verdict::FENCED_EPOCH {
+                        self.suspect_twin(now);
+                    }
                     self.phase = LOST;
                 } else {
                     self.due = now.saturating_add(FIRST_BACKOFF);
@@ -77,7 +80,7 @@ impl State {
         }
         if self.phase == Phase::Joining {
             log::info!("group {}: member {} joined", self.group, self.member);
-            self.phase = Phase::Joined;
+            (self.phase, self.joined) = (Phase::Joined, now);
             self.hasty_until = now.saturating_add(self.interval * 2);
         }
         self.asks_to_stop &= !sent.shutdown;
