@@ -8,7 +8,8 @@ use std::time::Duration;
 use kstreams::log::{Isolation, KafkaLog, Log, OffsetSpec};
 use kstreams::record::TopicPartition;
 use kstreams::state::testing::TempDir;
-use kstreams_broker::shared;
+use kstreams::time::{Clock, SystemClock};
+use kstreams_broker::{shared, tools};
 use parking_lot::{Condvar, Mutex};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -36,6 +37,16 @@ impl Run {
 
     fn load(&self) {
         assert!(self.command(&["--load-only"]).status().unwrap().success());
+    }
+
+    /// The broker decides for members of streams groups: it waits 45 seconds for a dead one.
+    fn shorten_sessions(&self) {
+        let group = format!("{}app", self.prefix);
+        let config = "streams.session.timeout.ms=6000";
+        let args = ["--alter", "--entity-type", "groups", "--entity-name", &group];
+        let args = [&args[..], &["--add-config", config]].concat();
+        let output = shared().unwrap().tool(tools::CONFIGS, args).unwrap();
+        assert!(output.status.success(), "{output:?}");
     }
 
     fn worker(&self, name: &str) -> Worker {
@@ -142,9 +153,32 @@ fn a_killed_process_costs_nothing_exactly_once() {
     assert_eq!(run.collect(&[]), expected());
 }
 
+/// The broker would give a dead member's tasks to others after 45 seconds only.
+#[test]
+fn a_killed_process_that_starts_again_has_its_tasks_at_once() {
+    let run = Run::new("again-", "exactly-once");
+    run.load();
+    let mut victim = run.worker("a");
+    while run.n_results() == 0 {
+        assert!(victim.0.try_wait().unwrap().is_none(), "the worker has ended");
+        pause();
+    }
+    victim.kill();
+    run.load();
+    let (before, clock) = (run.n_results(), SystemClock::new());
+    let mut again = run.worker("a");
+    while run.n_results() <= before {
+        assert!(again.0.try_wait().unwrap().is_none(), "{}", run.said("a"));
+        assert!(clock.monotonic() < Duration::from_secs(30), "{}", run.said("a"));
+        pause();
+    }
+    println!("records flow again {:?} after the start", clock.monotonic());
+}
+
 #[test]
 fn a_killed_process_loses_nothing_at_least_once() {
     let run = Run::new("killed-alos-", "at-least-once");
+    run.shorten_sessions();
     run.load();
     let mut victim = run.worker("a");
     while run.n_results() == 0 {
