@@ -19,7 +19,11 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    pub(super) fn new(log: &KafkaLog, topic: &str, seed: u64, rate: u64) -> Self {
+    pub(super) fn new(bootstrap: &str, topic: &str, seed: u64, rate: u64) -> Self {
+        // Five minutes by default: librdkafka has been seen to hold one partition back so long
+        // after an outage, until its queue was full for all of them.
+        let log = KafkaLog::builder(bootstrap).set("producer.message.timeout.ms", "15000");
+        let log = log.build().unwrap();
         let options = ProducerOptions {
             client_id: "feed".into(),
             transactional_id: None,
@@ -54,18 +58,32 @@ impl Feed {
             self.send(key);
         }
         self.producer.poll(Duration::ZERO);
+        self.send_refused();
+    }
+
+    /// Sends again what was not written in time; true if there was any.
+    fn send_refused(&mut self) -> bool {
         let refused = self.producer.failures();
-        assert!(refused.is_empty(), "{refused:?}");
+        for record in &refused {
+            assert!(record.error.is_retriable(), "{record:?}");
+            let (key, value) = (record.key.as_deref(), record.value.as_deref());
+            self.send_bytes(key.unwrap_or_default(), value.unwrap_or_default());
+        }
+        !refused.is_empty()
     }
 
     fn send(&mut self, key: u64) {
-        let key = format!("k{key}");
         let value = (1 + self.random.below(1000)).to_string();
+        self.send_bytes(format!("k{key}").as_bytes(), value.as_bytes());
+        self.n_sent += 1;
+    }
+
+    fn send_bytes(&mut self, key: &[u8], value: &[u8]) {
         let record = OutgoingRecord {
             topic: self.topic,
             partition: None,
-            key: Some(key.as_bytes()),
-            value: Some(value.as_bytes()),
+            key: Some(key),
+            value: Some(value),
             timestamp: Timestamp::from_millis(1_000_000 + self.n_sent as i64),
             headers: &Headers::default(),
             tag: 0,
@@ -73,13 +91,15 @@ impl Feed {
         while self.producer.send(&record).unwrap() == Sent::Full {
             self.producer.poll(Duration::from_millis(10));
         }
-        self.n_sent += 1;
     }
 
     /// Waits until everything is written.
     pub(super) fn finish(&mut self) {
-        self.producer.flush(Duration::from_secs(120)).unwrap();
-        let refused = self.producer.failures();
-        assert!(refused.is_empty(), "{refused:?}");
+        loop {
+            self.producer.flush(Duration::from_secs(120)).unwrap();
+            if !self.send_refused() {
+                return;
+            }
+        }
     }
 }

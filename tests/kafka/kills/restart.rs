@@ -120,7 +120,8 @@ impl Restart {
     /// Fills the store, kills the program under load, and starts it again.
     fn of(n_keys: u64, name: &str, program: &mut dyn Program) -> Self {
         let (input, output) = (format!("{name}-in"), format!("{name}-out"));
-        let log = KafkaLog::new(shared().unwrap().bootstrap());
+        let bootstrap = shared().unwrap().bootstrap();
+        let log = KafkaLog::new(bootstrap);
         let topics = [&input, &output].map(|name| NewTopic {
             name: name.clone(),
             n_partitions: N_PARTITIONS,
@@ -128,13 +129,13 @@ impl Restart {
             configs: vec![("retention.ms".to_owned(), "-1".to_owned())],
         });
         log.admin().unwrap().create_topics(&topics, LONG).unwrap();
-        Feed::new(&log, &input, 1, 0).send_each(n_keys);
+        Feed::new(bootstrap, &input, 1, 0).send_each(n_keys);
         let mut results = Results::new(&log, &output);
         let clock = SystemClock::new();
         program.start();
         results.wait_for(n_keys, program);
 
-        let mut feed = Feed::new(&log, &input, 2, RATE).of_keys(n_keys);
+        let mut feed = Feed::new(bootstrap, &input, 2, RATE).of_keys(n_keys);
         let began = clock.monotonic();
         let mut feed_until = |end| {
             while clock.monotonic() - began < end {

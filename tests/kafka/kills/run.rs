@@ -97,7 +97,7 @@ impl Run {
             options,
             began: clock.monotonic(),
             clock,
-            feed: Feed::new(&log, INPUT, options.seed, options.rate),
+            feed: Feed::new(broker.bootstrap(), INPUT, options.seed, options.rate),
             verifier: Verifier::new(&log),
             log,
             processes,
