@@ -15,7 +15,7 @@ use crate::core::{Core, state_store_of_core};
 use crate::keys;
 use crate::scratch::with_scratch;
 use crate::segments::{SEGMENT, Segments};
-use crate::windowed::{Filter, Layout, Window, Windowed, WindowedEntries, composite_bounds};
+use crate::windowed::{Filter, Layout, Window, Windowed, WindowedEntries, composite_bounds, times};
 
 /// One value for each key and session. Opened by a [`Sessions`](crate::Sessions) builder.
 ///
@@ -136,12 +136,43 @@ impl<K: 'static, V: 'static> SessionStore<K, V> {
         self.find(&keys, earliest_end, latest_start, false)
     }
 
+    /// As [`find_sessions_of`](Self::find_sessions_of), from the last to the first.
+    ///
+    /// # Errors
+    /// As [`find_sessions`](Self::find_sessions).
+    pub fn reverse_find_sessions_of(
+        &self,
+        keys: impl RangeBounds<K>,
+        earliest_end: Timestamp,
+        latest_start: Timestamp,
+    ) -> Result<WindowedEntries<K, V>> {
+        self.find(&keys, earliest_end, latest_start, true)
+    }
+
+    /// The sessions of all keys that end within `ends` and are not too old.
+    pub fn find_ending(&self, ends: impl RangeBounds<Timestamp>) -> WindowedEntries<K, V> {
+        self.scan((Bound::Unbounded, Bound::Unbounded), times(&ends), i64::MAX, false)
+    }
+
+    /// As [`find_ending`](Self::find_ending), from the last to the first.
+    pub fn reverse_find_ending(&self, ends: impl RangeBounds<Timestamp>) -> WindowedEntries<K, V> {
+        self.scan((Bound::Unbounded, Bound::Unbounded), times(&ends), i64::MAX, true)
+    }
+
     /// All sessions of `key` that are not too old, in order of their ends.
     ///
     /// # Errors
     /// As [`find_sessions`](Self::find_sessions).
     pub fn fetch(&self, key: &K) -> Result<WindowedEntries<K, V>> {
         self.find_sessions(key, Timestamp::MIN, Timestamp::MAX)
+    }
+
+    /// As [`fetch`](Self::fetch), from the last to the first.
+    ///
+    /// # Errors
+    /// As [`find_sessions`](Self::find_sessions).
+    pub fn reverse_fetch(&self, key: &K) -> Result<WindowedEntries<K, V>> {
+        self.reverse_find_sessions(key, Timestamp::MIN, Timestamp::MAX)
     }
 
     /// All sessions of several keys that are not too old.
@@ -152,9 +183,22 @@ impl<K: 'static, V: 'static> SessionStore<K, V> {
         self.find(&keys, Timestamp::MIN, Timestamp::MAX, false)
     }
 
+    /// As [`fetch_keys`](Self::fetch_keys), from the last to the first.
+    ///
+    /// # Errors
+    /// As [`find_sessions`](Self::find_sessions).
+    pub fn reverse_fetch_keys(&self, keys: impl RangeBounds<K>) -> Result<WindowedEntries<K, V>> {
+        self.find(&keys, Timestamp::MIN, Timestamp::MAX, true)
+    }
+
     /// Every session that is not too old.
     pub fn all(&self) -> WindowedEntries<K, V> {
-        self.scan((Bound::Unbounded, Bound::Unbounded), i64::MIN, i64::MAX, false)
+        self.find_ending(..)
+    }
+
+    /// Every session that is not too old, from the last to the first.
+    pub fn reverse_all(&self) -> WindowedEntries<K, V> {
+        self.reverse_find_ending(..)
     }
 
     /// How many puts were too old since the store was opened.
@@ -196,18 +240,19 @@ impl<K: 'static, V: 'static> SessionStore<K, V> {
         reverse: bool,
     ) -> Result<WindowedEntries<K, V>> {
         let keys = self.core.codec.bounds(keys)?;
-        Ok(self.scan(keys, earliest_end.as_millis(), latest_start.as_millis(), reverse))
+        let ends = (earliest_end.as_millis(), i64::MAX);
+        Ok(self.scan(keys, ends, latest_start.as_millis(), reverse))
     }
 
     fn scan(
         &self,
         keys: Bounds,
-        earliest_end: i64,
+        (earliest_end, latest_end): (i64, i64),
         latest_start: i64,
         reverse: bool,
     ) -> WindowedEntries<K, V> {
         let from = earliest_end.max(self.segments.first_readable());
-        let to = self.segments.observed();
+        let to = latest_end.min(self.segments.observed());
         let (mut first, mut last) = (Vec::new(), Vec::new());
         keys::session(b"", 0, from, &mut first);
         keys::session(b"", latest_start.max(0), to, &mut last);

@@ -122,3 +122,73 @@ fn random_sessions_are_those_of_a_list() {
         }
     });
 }
+
+/// Every read against the same question asked of a plain list, forwards and backwards.
+#[test]
+fn reads_find_what_a_filter_finds_in_both_directions() {
+    on_each(|builder, dir| {
+        let store = open_in(&builder, dir.path()).unwrap();
+        let random = Random::seeded(8);
+        let time = |max: u64| random.below(max) as i64;
+        let mut all = std::collections::BTreeMap::new();
+        for n in 0..200 {
+            let (key, start) = (["a", "aa", "b", "c"][n % 4], time(200_000));
+            let end = start + time(50_000);
+            store.put(&session(key, start, end), &(n as u64)).unwrap();
+            all.insert((key.to_owned(), start, end), n as u64);
+        }
+        let at = Timestamp::from_millis;
+        for _ in 0..50 {
+            let (from, to, start) = (time(200_000), time(250_000), time(250_000));
+            let some = |is: &dyn Fn(&str, i64, i64) -> bool| -> Vec<u64> {
+                let found = all.iter().filter(|((key, start, end), _)| is(key, *start, *end));
+                let mut found: Vec<u64> = found.map(|(_, value)| *value).collect();
+                found.sort_unstable();
+                found
+            };
+            let keys = || "aa".to_owned()..="b".to_owned();
+            let is_key = |key: &str| ("aa"..="b").contains(&key);
+            let overlap = |s: i64, e: i64| e >= from && s <= start;
+            check_both(
+                store.find_ending(at(from)..=at(to)),
+                store.reverse_find_ending(at(from)..=at(to)),
+                &some(&|_, _, end| (from..=to).contains(&end)),
+            );
+            check_both(
+                store.find_sessions_of(keys(), at(from), at(start)).unwrap(),
+                store.reverse_find_sessions_of(keys(), at(from), at(start)).unwrap(),
+                &some(&|key, s, e| is_key(key) && overlap(s, e)),
+            );
+            let a = "a".to_owned();
+            check_both(
+                store.find_sessions(&a, at(from), at(start)).unwrap(),
+                store.reverse_find_sessions(&a, at(from), at(start)).unwrap(),
+                &some(&|key, s, e| key == "a" && overlap(s, e)),
+            );
+            check_both(
+                store.fetch(&a).unwrap(),
+                store.reverse_fetch(&a).unwrap(),
+                &some(&|key, _, _| key == "a"),
+            );
+            check_both(
+                store.fetch_keys(keys()).unwrap(),
+                store.reverse_fetch_keys(keys()).unwrap(),
+                &some(&|key, _, _| is_key(key)),
+            );
+            check_both(store.all(), store.reverse_all(), &some(&|_, _, _| true));
+        }
+    });
+}
+
+type Entries = crate::WindowedEntries<String, u64>;
+
+#[track_caller]
+fn check_both(forward: Entries, backward: Entries, expected: &[u64]) {
+    let read = |entries: Entries| entries.map(|entry| entry.unwrap().1).collect::<Vec<_>>();
+    let (forward, mut backward) = (read(forward), read(backward));
+    backward.reverse();
+    assert_eq!(forward, backward);
+    let mut sorted = forward;
+    sorted.sort_unstable();
+    assert_eq!(sorted, expected);
+}
