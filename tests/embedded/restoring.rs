@@ -408,3 +408,39 @@ fn a_restore_that_is_given_up_says_so_and_goes_on_later() {
     let n_restored = stores.notes.all().iter().filter(|n| n.starts_with("restored")).count();
     assert!((1..25_000).contains(&n_restored), "{n_restored}");
 }
+
+/// The files of RocksDB are damaged between two runs: the counts are those of the changelog, and
+/// what the listener hears says whether a store was rebuilt or only its tail replayed.
+#[cfg(feature = "rocksdb")]
+#[test]
+fn a_damaged_rocksdb_is_rebuilt_and_an_undamaged_one_is_not() {
+    let counts = || KeyValue::persistent("counts", Utf8, U64);
+    for (ending, rebuilds) in [(".sst", true), ("CURRENT", true), ("nothing", false)] {
+        let (log, dir) = (log_with(1), TempDir::new());
+        let keys: Vec<String> = (0..500).map(|n| format!("key-{n}")).collect();
+        let starts = Arc::new(Mutex::new(Vec::new()));
+        for round in 1..=2 {
+            let own = Arc::clone(&starts);
+            let config = config().state_dir(dir.path()).on_restore(move |p| {
+                own.lock().unwrap().push((p.start, p.n_records));
+            });
+            let app = run(counting(counts()).0, config, &log);
+            for key in &keys {
+                log.produce("in", key, "v", at(0)).unwrap();
+            }
+            eventually("counted", || log.records("out").len() == round * keys.len());
+            assert!(app.close(SOON));
+            let folder = dir.path().join("app").join("0_0").join("rocksdb").join("counts");
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.to_string_lossy().ends_with(ending) {
+                    std::fs::write(path, "torn").unwrap();
+                }
+            }
+        }
+        let last: Vec<u64> = numbers(&log, "out").split_off(500).iter().map(|(_, n)| *n).collect();
+        assert_eq!(last, vec![2; 500], "{ending}");
+        let restored = starts.lock().unwrap().last().copied();
+        assert_eq!(restored, rebuilds.then_some((0, 500)), "{ending}");
+    }
+}
