@@ -17,6 +17,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Groups
+//! Members speak the streams rebalance protocol (KIP-1071) where the broker offers it (Kafka 4.2 with
+//! `streams.version` 1), over connections of their own with the same TLS and SASL properties, and
+//! the classic protocol elsewhere, or where only that can serve: sources by pattern, Kerberos,
+//! OAUTHBEARER. [`GroupProtocol`] forces one. In streams groups the broker decides how long a
+//! session is (`group.streams.session.timeout.ms`, or `streams.session.timeout.ms` of the group).
+//!
 //! # Exactly-once, and its limit
 //! Transactions are fenced by the transactional id and by the group's generation. librdkafka has
 //! no client side of KIP-890, so an end of a transaction that was delayed in the network may hit

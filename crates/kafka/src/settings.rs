@@ -85,11 +85,12 @@ impl Role {
 }
 
 /// Properties that come from elsewhere, with the place to set them.
-const ELSEWHERE: [(&str, &str); 14] = [
+const ELSEWHERE: [(&str, &str); 15] = [
     ("bootstrap.servers", "it is the argument of KafkaLog::new and KafkaLog::builder"),
     ("metadata.broker.list", "it is the argument of KafkaLog::new and KafkaLog::builder"),
     ("client.id", "the engine names its clients after the application"),
     ("group.id", "it is the application id"),
+    ("group.protocol", "it is KafkaLogBuilder::group_protocol"),
     ("group.instance.id", "members are dynamic: each thread is one"),
     ("isolation.level", "it follows from the processing guarantee"),
     ("transactional.id", "it is made from the application id and the member"),

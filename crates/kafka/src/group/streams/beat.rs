@@ -39,11 +39,15 @@ impl Beat {
         Ok(beat)
     }
 
-    /// Reads or changes the state; the thread looks at it again.
+    /// Reads or changes the state. The engine does so at every turn: the thread is woken only if
+    /// there may be something else to do than before.
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut State, Duration) -> T) -> T {
         let mut state = self.state.lock();
+        let before = state.agenda();
         let result = work(&mut state, self.clock.monotonic());
-        self.changed.notify_all();
+        if state.agenda() != before {
+            self.changed.notify_all();
+        }
         result
     }
 

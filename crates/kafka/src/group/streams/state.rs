@@ -44,6 +44,7 @@ pub(super) struct State {
     /// The broker failed when it was told our endpoint: it is told later.
     hides_endpoint: bool,
     broken_since: Option<Duration>,
+    occupied_since: Option<Duration>,
     has_told_endpoint: bool,
     endpoint_epoch: i32,
     endpoints: Vec<EndpointPartitions>,
@@ -125,6 +126,7 @@ impl State {
             asks_to_stop: false,
             hides_endpoint: false,
             broken_since: None,
+            occupied_since: None,
             has_told_endpoint: false,
             endpoint_epoch: -1,
             endpoints: Vec::new(),
@@ -233,6 +235,11 @@ impl State {
 
     pub(super) fn topology(&self) -> &crate::wire::WireTopology {
         &self.join.topology
+    }
+
+    /// What decides when there is something to do; changes when the thread must look again.
+    pub(super) fn agenda(&self) -> impl PartialEq + use<> {
+        (self.phase, self.due)
     }
 
     /// What to do now.

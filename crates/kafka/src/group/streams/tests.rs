@@ -202,6 +202,19 @@ fn another_topology_is_compared_and_tried_again_later() {
 }
 
 #[test]
+fn members_of_another_protocol_are_waited_for_as_long_as_a_session() {
+    let mut state = state(None);
+    state.poll(at(0)).expect("joins");
+    let join = sent(&mut state, at(0));
+    for (now, kind) in [(0, ErrorKind::Unavailable), (60, ErrorKind::Config)] {
+        state.answered(&join, refusal(69, "Group g is not a streams group."), at(now));
+        let error = state.poll(at(now)).expect_err("occupied");
+        assert_eq!(error.kind(), kind);
+        assert!(error.message().contains("stop all of them first"), "{error}");
+    }
+}
+
+#[test]
 fn a_broker_that_fails_at_an_endpoint_is_told_it_later() {
     let mut state = state(Some(Endpoint { host: "h".to_owned(), port: 1 }));
     state.poll(at(0)).expect("joins");

@@ -17,6 +17,9 @@ pub(super) enum Verdict {
     Unknown,
     /// The broker failed.
     Broken(Error),
+    /// The group has members of another protocol, perhaps for as long as a session lasts: Kafka
+    /// Streams does not leave a classic group when it is closed.
+    Occupied(Error),
     /// It will not do, until somebody changes something.
     Refused(Error),
 }
@@ -51,9 +54,13 @@ pub(super) fn of(answer: &Answer, group: &str) -> Verdict {
             refused(ErrorKind::Topology, what.to_owned())
         }
         GROUP_ID_NOT_FOUND | INCONSISTENT_PROTOCOL => {
-            let what = "has members of another protocol: stop all of them first, or choose the \
-                        classic group here too";
-            refused(ErrorKind::Config, what.to_owned())
+            let text = format!(
+                "group {group} has members of another protocol: stop all of them first, or choose \
+                 the classic group here too; those that did not leave are removed when their \
+                 session is over ({})",
+                message.unwrap_or("no reason given")
+            );
+            Verdict::Occupied(Error::new(ErrorKind::Unavailable, text))
         }
         GROUP_IS_FULL => {
             let what = "is full: see the broker's group.streams.max.size";
@@ -120,4 +127,6 @@ const TOPOLOGY_FENCED: i16 = 132;
 
 /// How long the coordinator may take to see a topic that was just made.
 pub(super) const GRACE: Duration = Duration::from_secs(3);
+/// Longer than a session lasts, where nothing else is set.
+pub(super) const SESSION_GRACE: Duration = Duration::from_secs(60);
 const INTERNAL_GRACE: Duration = Duration::from_secs(30);

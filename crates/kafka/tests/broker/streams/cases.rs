@@ -205,7 +205,7 @@ fn missing_topics_are_named_also_with_an_endpoint() {
 }
 
 #[test]
-fn a_group_with_classic_members_is_not_joined() {
+fn a_group_of_classic_members_is_joined_once_they_have_left() {
     let kafka = Kafka::new();
     let (log, topic) = (kafka.log(), kafka.unique("mixed"));
     let group = kafka.unique("mixed-app");
@@ -214,9 +214,22 @@ fn a_group_with_classic_members_is_not_joined() {
     let mut old = super::super::group::member(&*classic.log(), &group, topic.as_str().into());
     super::super::group::until(&*log, &mut [&mut old], |owned| owned[0].len() == 1)
         .expect("joined");
-    let error = error_of(&mut Member::of(&*log, &group, "new", &topic));
-    assert_eq!(error.kind(), ErrorKind::Config);
+    let at = TopicPartition::new(topic.as_str(), 0);
+    old.commit(&[(at.clone(), next(4))], LONG).expect("committed");
+    let mut new = Member::of(&*log, &group, "new", &topic);
+    let clock = SystemClock::new();
+    let error = loop {
+        assert!(clock.monotonic() < LONG, "no error");
+        match new.link.poll() {
+            Err(error) => break error,
+            Ok(_) => new.pause.wait(Duration::from_millis(20)).expect("waited"),
+        }
+    };
+    assert!(error.is_retriable(), "{error}");
     assert!(error.message().contains("stop all of them first"), "{error}");
+    old.leave(LONG).expect("left");
+    until(&mut [&mut new], |members| members[0].partitions() == [0]);
+    assert_eq!(new.link.committed(&[at], LONG).expect("read"), [Some(next(4))]);
 }
 
 #[test]

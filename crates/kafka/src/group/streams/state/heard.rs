@@ -58,6 +58,16 @@ impl State {
                 }
                 After::Nothing
             }
+            Verdict::Occupied(error) => {
+                let since = *self.occupied_since.get_or_insert(now);
+                if now.saturating_sub(since) < verdict::SESSION_GRACE {
+                    self.failed(error, now);
+                } else {
+                    self.due = now.saturating_add(LAST_BACKOFF);
+                    self.refused(Error::new(ErrorKind::Config, error.message()));
+                }
+                After::Nothing
+            }
             Verdict::Refused(error) => {
                 self.due = now.saturating_add(LAST_BACKOFF);
                 if error.kind() == ErrorKind::Topology {
@@ -71,7 +81,7 @@ impl State {
 
     fn welcomed(&mut self, sent: &Heartbeat, answer: Answer, now: Duration) {
         self.n_failed = 0;
-        self.broken_since = None;
+        (self.broken_since, self.occupied_since) = (None, None);
         self.epoch = answer.epoch;
         self.interval = Duration::from_millis(answer.interval_ms.max(1).unsigned_abs().into());
         self.has_told_endpoint |= sent.endpoint.is_some();
