@@ -5,6 +5,7 @@ mod bytes;
 mod cache;
 mod cogroup;
 mod foreign_key;
+mod java_steps;
 mod names;
 mod stages;
 mod stream_joins;
