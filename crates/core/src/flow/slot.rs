@@ -140,6 +140,9 @@ impl<K: 'static, V: 'static> ErasedNode for Input<K, V> {
 }
 
 /// Hands a record to the node `offset` slots further on.
+///
+/// For what happens there, the record in work is the one handed on: what its stores write has the
+/// time that the record was given, not that of the record the task took in (`ProcessorContextImpl`).
 #[inline]
 pub(crate) fn hop<K: 'static, V: 'static>(
     offset: usize,
@@ -154,7 +157,15 @@ pub(crate) fn hop<K: 'static, V: 'static>(
     let Some(input) = node.downcast_mut::<Input<K, V>>() else { return Err(broken_edge()) };
     let parent = env.at;
     env.at = parent + offset + 1;
+    let time = env.setup.times.record();
+    let is_moved = record.timestamp != time;
+    if is_moved {
+        env.setup.times.set_record(record.timestamp);
+    }
     let result = input.0.accept(record, tail, env);
+    if is_moved {
+        env.setup.times.set_record(time);
+    }
     env.at = parent;
     result
 }
