@@ -202,11 +202,16 @@ impl<K: Data, V: Data, V2: Data, S: Sided<V, V2>, R: Data> Side<K, V, V2, S, R> 
             if left_open && right_open {
                 break;
             }
+            let is_list = values.len() > 1;
             let windows = &self.on.windows;
             let look = millis(if waiting.is_left { windows.after } else { windows.before });
             if is_open(waiting.time, look) {
                 left_open |= waiting.is_left;
                 right_open |= !waiting.is_left;
+                // Java looks at each value of a list: the second one ends the search.
+                if is_list && left_open && right_open {
+                    break;
+                }
                 continue;
             }
             for value in values.iter().flatten() {
@@ -275,7 +280,11 @@ impl<K: Data, V: Data, V2: Data, S: Sided<V, V2>, R: Data> Processor<K, S::This,
             found = true;
             if let Some((store, _)) = &self.waiting {
                 let (time, is_left) = (other_time.as_millis(), !self.on.is_left);
-                store.delete(&Waiting { time, is_left, key: record.key.clone() })?;
+                let waiting = Waiting { time, is_left, key: record.key.clone() };
+                // A tombstone for what does not wait would be logged all the same.
+                if store.get(&waiting)?.is_some() {
+                    store.delete(&waiting)?;
+                }
             }
             if let Some(joined) = self.joined(&record.key, &record.value, Some(&value.value)) {
                 let (key, headers) = (record.key.clone(), record.headers.clone());

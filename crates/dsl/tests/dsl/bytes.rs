@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kstreams_core::Result;
+use kstreams_core::serde::{Nullable, Utf8};
 use kstreams_dsl::{JoinWindows, StreamJoined, StreamsBuilder, TimeWindows};
 use kstreams_runtime::testing::TestDriver;
 
@@ -82,5 +83,53 @@ fn what_waits_in_an_outer_join_is_a_list_by_time_and_side() -> Result {
     let windows = raw(&driver, "app-j-outer-this-join-store-changelog");
     let key = b"k\0\0\0\0\0\0\0\x05\0\0\0\x01".to_vec();
     assert_eq!(windows, [(key, Some(b"a".to_vec()), 5)]);
+    Ok(())
+}
+
+#[test]
+fn a_join_logs_no_tombstone_for_what_does_not_wait() -> Result {
+    let builder = StreamsBuilder::new();
+    let left = builder.stream::<String, String>("l");
+    let right = builder.stream::<String, String>("r");
+    let windows = JoinWindows::of(Duration::from_millis(10));
+    let how = StreamJoined::named("j").store_name("j");
+    left.left_join_with(&right, |_, _, _| String::new(), windows, how);
+    let mut driver = drive(builder)?;
+    // Each finds the others at once: nothing ever waited, as the right side is not kept alone.
+    pipe(&mut driver, &[("r", "k", "x", 5), ("l", "k", "a", 5), ("r", "k", "y", 5)])?;
+    assert_eq!(raw(&driver, "app-j-left-shared-join-store-changelog"), []);
+    Ok(())
+}
+
+#[test]
+fn a_join_of_streams_logs_null_values_that_it_cannot_join() -> Result {
+    let builder = StreamsBuilder::new();
+    let left = builder.stream::<String, Option<String>>("l");
+    let right = builder.stream::<String, Option<String>>("r");
+    let windows = JoinWindows::of(Duration::from_millis(10));
+    let how = StreamJoined::named("j").store_name("j");
+    left.join_with(&right, |_, _, _| String::new(), windows, how);
+    let mut driver = drive(builder)?;
+    driver.input("l", Utf8, Nullable(Utf8)).pipe_at("k".into(), None, 5)?;
+    pipe(&mut driver, &[("l", "k", "a", 5)])?;
+    let key = |number: u8| [&b"k\0\0\0\0\0\0\0\x05\0\0\0"[..], &[number]].concat();
+    let expected = [(key(1), None, 5), (key(2), Some(b"a".to_vec()), 5)];
+    assert_eq!(raw(&driver, "app-j-this-join-store-changelog"), expected);
+    Ok(())
+}
+
+#[test]
+fn a_tombstone_has_the_time_of_what_was_forwarded() -> Result {
+    let builder = StreamsBuilder::new();
+    let left = builder.table::<String, String>("l", "l");
+    let right = builder.table::<String, String>("r", "r");
+    left.join_in(&right, |_, l, r| format!("{l}{r}"), "j");
+    let mut driver = drive(builder)?;
+    pipe(&mut driver, &[("l", "k", "a", 9), ("r", "k", "x", 3)])?;
+    driver.input("r", Utf8, Nullable(Utf8)).pipe_at("k".into(), None, 4)?;
+    // The join of 4 and 9 happens at 9, though its right side went away at 4.
+    let of = |value: Option<&[u8]>, time| (b"k".to_vec(), value.map(<[u8]>::to_vec), time);
+    assert_eq!(raw(&driver, "app-j-changelog"), [of(Some(b"ax"), 9), of(None, 9)]);
+    assert_eq!(raw(&driver, "app-r-changelog"), [of(Some(b"x"), 3), of(None, 4)]);
     Ok(())
 }

@@ -76,6 +76,31 @@ fn an_outer_join_tells_both_sides() -> Result {
     Ok(())
 }
 
+/// Found with a seed, against Java: how far the search for closed windows went decides when the next
+/// one begins.
+#[test]
+fn two_values_at_the_same_time_end_the_search_for_closed_windows() -> Result {
+    let steps = [
+        ("r", "k1", "w", 51),
+        ("l", "k2", "a", 61),
+        ("l", "k2", "b", 61),
+        ("r", "k3", "x", 61),
+        ("r", "k3", "y", 67),
+        ("l", "k1", "c", 80), // closes 51, and looks at 61 last
+        ("r", "k3", "z", 89), // closes 61
+    ];
+    let builder = StreamsBuilder::new();
+    let (left, right): (Stream, Stream) = (builder.stream("l"), builder.stream("r"));
+    let windows = ten().grace(Duration::from_millis(15));
+    left.outer_join(&right, |_, l, r| format!("{}{}", part(l), part(r)), windows).to("out");
+    let mut driver = drive(builder)?;
+    pipe(&mut driver, &steps)?;
+    let out = driver.output("out", Utf8, Utf8).read()?;
+    let out: Vec<_> = out.iter().map(|r| format!("{}@{}", r.value, r.timestamp)).collect();
+    assert_eq!(out, ["?w@51", "?x@61", "a?@61", "b?@61"]);
+    Ok(())
+}
+
 #[test]
 fn joins_of_streams_have_the_names_of_java() -> Result {
     let builder = StreamsBuilder::new();
