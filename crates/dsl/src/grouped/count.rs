@@ -21,7 +21,9 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
     /// # Ok::<(), kstreams_dsl::BuildErrors>(())
     /// ```
     pub fn count(&self, store: impl Into<Materialized<K, i64>>) -> KTable<K, i64> {
+        let (store, prefix) = (store.into(), "KSTREAM-AGGREGATE-");
+        store.take_number_of_count(&mut self.plan.borrow_mut(), prefix);
         let initial: Initial<i64> = Arc::new(|| 0);
-        self.aggregated(store.into(), "KSTREAM-AGGREGATE-", None, Some(initial), count_of())
+        self.aggregated(store, prefix, None, Some(initial), count_of())
     }
 }

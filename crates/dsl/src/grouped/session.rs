@@ -79,9 +79,11 @@ impl<K: Data, V: Data> SessionWindowedKStream<K, V> {
 
     /// Counts the records of each session.
     pub fn count(&self, store: impl Into<Materialized<K, i64>>) -> KTable<Windowed<K>, i64> {
+        let (store, prefix) = (store.into(), "KSTREAM-AGGREGATE-");
+        store.take_number_of_count(&mut self.of.plan.borrow_mut(), prefix);
         let start: Option<Initial<i64>> = Some(Arc::new(|| 0));
         let merger: Merger<K, i64> = Arc::new(|_, one, two| one.unwrap_or(0) + two);
-        self.aggregated(store.into(), "KSTREAM-AGGREGATE-", None, start, count_of(), merger)
+        self.aggregated(store, prefix, None, start, count_of(), merger)
     }
 
     /// Combines the values of each session.

@@ -107,8 +107,10 @@ impl<K: Data, V: Data> TimeWindowedKStream<K, V> {
 
     /// Counts the records of each key and window.
     pub fn count(&self, store: impl Into<Materialized<K, i64>>) -> KTable<Windowed<K>, i64> {
+        let (store, prefix) = (store.into(), "KSTREAM-AGGREGATE-");
+        store.take_number_of_count(&mut self.of.plan.borrow_mut(), prefix);
         let initial: Initial<i64> = Arc::new(|| 0);
-        self.aggregated(store.into(), "KSTREAM-AGGREGATE-", None, Some(initial), count_of())
+        self.aggregated(store, prefix, None, Some(initial), count_of())
     }
 
     /// Combines the values of each key and window; the first one is the start.

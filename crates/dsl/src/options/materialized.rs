@@ -58,6 +58,8 @@ pub struct Materialized<K, V> {
     pub(crate) caching: Option<bool>,
     /// How long a versioned store remembers.
     pub(crate) history: Option<Duration>,
+    /// False for `()`, where Java has an operator without a `Materialized`.
+    is_given: bool,
 }
 
 impl<K: 'static, V: 'static> Materialized<K, V> {
@@ -91,6 +93,7 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
             retention: None,
             caching: None,
             history: None,
+            is_given: true,
         }
     }
 
@@ -211,6 +214,14 @@ impl<K: 'static, V: 'static> Materialized<K, V> {
         let name = plan.new_store_name(prefix);
         plan.note_unnamed("store", &name);
         (name, false)
+    }
+
+    /// Takes the number that Java's `count` takes, besides that of the store, where it is given a
+    /// `Materialized` without a name.
+    pub(crate) fn take_number_of_count(&self, plan: &mut Plan, prefix: &str) {
+        if self.is_given && self.name.is_none() {
+            plan.new_store_name(prefix);
+        }
     }
 
     /// The definition of the store of a table: timestamped, or versioned.
@@ -380,7 +391,7 @@ impl<K: DefaultSerde + 'static, V: DefaultSerde + 'static> From<&str> for Materi
 
 impl<K: DefaultSerde + 'static, V: DefaultSerde + 'static> From<()> for Materialized<K, V> {
     fn from((): ()) -> Self {
-        Self::default()
+        Self { is_given: false, ..Self::default() }
     }
 }
 

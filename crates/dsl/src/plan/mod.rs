@@ -55,6 +55,8 @@ pub(crate) struct PlanNode {
     pub(crate) keeps_null_keys: bool,
     /// How late the windows that it aggregates take records.
     pub(crate) grace: Option<Duration>,
+    /// True if it takes no number where its user names it.
+    pub(crate) numbered_if_unnamed: bool,
     pub(crate) write: Option<Write>,
 }
 
@@ -104,6 +106,7 @@ impl Plan {
             kind: Kind::Other,
             keeps_null_keys: false,
             grace: None,
+            numbered_if_unnamed: false,
             write: Some(Box::new(write)),
         });
         NodeId(self.nodes.len() - 1)
@@ -141,7 +144,14 @@ impl Plan {
     /// Gives an operator the name that its user wants.
     pub(crate) fn rename(&mut self, id: NodeId, name: &str) {
         self.check_name(name);
-        self.node(id).name = name.into();
+        let node = self.node(id);
+        let numbered = std::mem::take(&mut node.numbered_if_unnamed);
+        let old = std::mem::replace(&mut node.name, name.into());
+        // Later operators have taken theirs otherwise, and names must not change under them.
+        let last = self.next_index.saturating_sub(1);
+        if numbered && old.ends_with(&format!("-{last:010}")) {
+            self.next_index = last;
+        }
     }
 
     pub(crate) fn check_name(&mut self, name: &str) {

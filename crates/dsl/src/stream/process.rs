@@ -157,9 +157,11 @@ impl<K: Data, V: Data> KStream<K, V> {
     fn own_node(&self, prefix: &str, factory: NodeFactory, stores: Vec<Arc<str>>) -> NodeId {
         let mut plan = self.plan.borrow_mut();
         let name = plan.new_name(prefix);
-        plan.add(name, &[self.node], move |to, at| {
+        let node = plan.add(name, &[self.node], move |to, at| {
             to.topology.by_name().processor(&at.name, &at.parents, factory);
             to.connect(&at.name, &stores);
-        })
+        });
+        plan.node(node).numbered_if_unnamed = true;
+        node
     }
 }

@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
+use kstreams_core::Result;
+use kstreams_core::context::FixedKeyContext;
+use kstreams_core::processor::FixedKeyProcessor;
+use kstreams_core::record::FixedKeyRecord;
+use kstreams_core::serde::{I64, Utf8};
 use kstreams_dsl::{
-    BufferConfig, Grouped, JoinWindows, Naming, SessionWindows, StreamsBuilder, Suppressed,
-    TimeWindows,
+    BufferConfig, Grouped, JoinWindows, Materialized, Naming, SessionWindows, StreamsBuilder,
+    Suppressed, TimeWindows,
 };
 
 /// The word count that Java's documentation shows, as 4.3.1 describes it.
@@ -153,4 +158,59 @@ fn with_sorted_stores(text: &str) -> String {
         None => format!("{line}\n"),
     };
     text.lines().map(line).collect()
+}
+
+/// Java's `count(Materialized)` takes a number more where the store has no name.
+#[test]
+fn a_count_that_is_told_how_but_not_where_takes_two_numbers() {
+    let store = |materialized: fn() -> Materialized<String, i64>| {
+        let builder = StreamsBuilder::new();
+        let group = builder.stream::<String, String>("in").group_by_key();
+        let windows = TimeWindows::of(Duration::from_millis(10));
+        group.count(materialized());
+        group.windowed_by(windows).count(materialized());
+        group.sessions(SessionWindows::of(Duration::from_millis(10))).count(materialized());
+        builder.build().unwrap().describe()
+    };
+    let text = store(|| ().into());
+    for number in [1, 3, 5] {
+        assert!(text.contains(&format!("STATE-STORE-{number:010}")), "{text}");
+    }
+    let text = store(|| Materialized::with(Utf8, I64));
+    for number in [2, 5, 8] {
+        assert!(text.contains(&format!("STATE-STORE-{number:010}")), "{text}");
+    }
+}
+
+/// Java's `process` takes a number only where it is not named.
+#[test]
+fn a_named_processor_takes_no_number() {
+    struct Same;
+    impl FixedKeyProcessor<String, String, String> for Same {
+        fn process(
+            &mut self,
+            ctx: &mut FixedKeyContext<'_, String, String>,
+            record: FixedKeyRecord<String, String>,
+        ) -> Result {
+            ctx.forward(record)
+        }
+    }
+    let builder = StreamsBuilder::new();
+    let stream = builder.stream::<String, String>("in");
+    stream.process_values(|| Same).named("mine").to("one");
+    stream.process_values(|| Same).to("two");
+    // Its number is gone when others have been taken.
+    let late = stream.process_values(|| Same);
+    late.to("three");
+    drop(late.named("late"));
+    stream.to("four");
+    let text = builder.build().unwrap().describe();
+    for line in [
+        "Sink: KSTREAM-SINK-0000000001 (topic: one)",
+        "Processor: KSTREAM-PROCESSVALUES-0000000002 (stores: [])",
+        "Sink: KSTREAM-SINK-0000000005 (topic: three)",
+        "Sink: KSTREAM-SINK-0000000006 (topic: four)",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
 }
