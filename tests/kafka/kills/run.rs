@@ -67,7 +67,13 @@ impl Run {
     pub(super) fn new(options: Options) -> Self {
         // What the group's coordinator does is half of what one must know when a run fails.
         let logger = "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.coordinator.group=info";
-        let broker = Broker::builder().jvm_option(logger).start().unwrap();
+        // In streams groups the broker decides how long a session is.
+        let broker = Broker::builder()
+            .jvm_option(logger)
+            .property("group.streams.session.timeout.ms", SESSION.as_millis().to_string())
+            .property("group.streams.heartbeat.interval.ms", "1000")
+            .start()
+            .unwrap();
         let broker = Arc::new(broker);
         let log = KafkaLog::new(broker.bootstrap());
         let topic = |name: &&str| NewTopic {
