@@ -30,7 +30,10 @@ impl<K: Data, V: Data> KStream<K, V> {
         check_same(&self.plan, &other.plan, self.node);
         let mut plan = self.plan.borrow_mut();
         let name = plan.new_name("KSTREAM-MERGE-");
-        let node = plan.add(name, &[self.node, other.node], move |to, at| {
+        // Merged with itself a stream is itself, as in Java: its node is one parent.
+        let mut parents = vec![self.node, other.node];
+        parents.dedup();
+        let node = plan.add(name, &parents, move |to, at| {
             to.stage(at, || {
                 |record: Record<K, V>, next: &mut Next<'_, '_, K, V>| next.pass(record)
             });

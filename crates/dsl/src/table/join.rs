@@ -148,7 +148,15 @@ impl<K: Data, V: Data> KTable<K, V> {
             Arc::new(move |key, two, one| joiner(key, one, two))
         };
         let nodes = [self.node, other.node];
+        let planned = Arc::clone(&name);
         let node = self.plan.borrow_mut().add(name, &nodes, move |to, at| {
+            // Named afterwards, it names its sides too.
+            let side = |planned_side: Arc<str>, suffix| match at.name == planned {
+                true => planned_side,
+                false => format!("{}{suffix}", at.name).into(),
+            };
+            let (this_name, other_name) =
+                (side(this_name, "-join-this"), side(other_name, "-join-other"));
             let sides = [&this_name, &other_name];
             write_side(to, sides[0], &at.parents[..1], &other_view, this_rules, &joiner, &send_old);
             write_side(

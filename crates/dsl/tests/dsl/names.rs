@@ -214,3 +214,29 @@ fn a_named_processor_takes_no_number() {
         assert!(text.contains(line), "{line}\n{text}");
     }
 }
+
+#[test]
+fn a_named_join_of_tables_names_its_sides() {
+    let builder = StreamsBuilder::new();
+    let left = builder.table::<String, String>("l", "l");
+    let right = builder.table::<String, String>("r", "r");
+    left.join(&right, |_, l, r| format!("{l}{r}")).named("j").to_stream().to("out");
+    let text = builder.build().unwrap().describe();
+    for line in [
+        "Processor: j-join-this (stores: [r])",
+        "Processor: j-join-other (stores: [l])",
+        "Processor: j (stores: [])",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+}
+
+#[test]
+fn a_stream_merged_with_itself_is_itself() {
+    let builder = StreamsBuilder::new();
+    let stream = builder.stream::<String, String>("in");
+    stream.merge(&stream).to("out");
+    let text = builder.build().unwrap().describe();
+    assert!(text.contains("<-- KSTREAM-SOURCE-0000000000\n"), "{text}");
+    assert!(text.contains("--> KSTREAM-MERGE-0000000001\n"), "{text}");
+}
