@@ -19,6 +19,9 @@ pub const DESCRIBE: &str = "kstreams.GoldenDescribe";
 /// Without arguments [`CASES`], with `--stdin` topologies from there: sub-topologies, internal topics and
 /// tasks.
 pub const TASKS: &str = "kstreams.GoldenTasks";
+/// On stdin topologies of the DSL and their input: their `describe()`, and all they write on the
+/// `TopologyTestDriver`. Runs for as long as it is sent cases.
+pub const DSL: &str = "kstreams.DslRun";
 
 /// `bootstrap application-id topic`: an application on a real broker with a store of each kind; runs until it
 /// has processed or restored the keys `end-0` and `end-1`, then prints what it restored and what it holds.

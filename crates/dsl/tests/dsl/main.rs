@@ -1,10 +1,13 @@
 //! Streams and tables on the test driver: results, names and bytes.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 mod bad_input;
 mod bytes;
 mod cache;
 mod cogroup;
 mod foreign_key;
+mod java;
 mod java_steps;
 mod names;
 mod stages;

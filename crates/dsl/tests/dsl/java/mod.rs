@@ -1,0 +1,157 @@
+//! The differential test against Java: the same topology and the same input go through this engine
+//! and through the real `TopologyTestDriver` of Kafka Streams 4.3.1, and all they write is equal.
+//!
+//! Compared, after every single step: every record of every output, changelog and repartition
+//! topic, in order, with the bytes of key and value, timestamp and headers; and the text of
+//! `describe()` with positional names, but for the order of a node's stores (a hash set in Java) and
+//! the class of a dynamic sink's chooser. The changelog of a suppression is compared without its order
+//! within a step, a hash set's in Java too. Input has null keys, tombstones, empty texts, headers, late
+//! and equal times, and leaps that close windows; it comes from a seed. Stores are in memory and
+//! nothing is cached, and both sides commit after each record.
+//!
+//! The topologies are those of `topologies.txt`; the language is that of `DslText.java`, and of
+//! `text.rs` here. All seeds run on all topologies:
+//!
+//! ```text
+//! cargo test -p kstreams-dsl --test dsl java                              # seeds 0..200
+//! KSTREAMS_SEEDS=0..10000 cargo test -p kstreams-dsl --test dsl java      # the long run
+//! KSTREAMS_TOPOLOGY=outer-join cargo test -p kstreams-dsl --test dsl java # names that contain it
+//! ```
+//!
+//! Where nothing can be compared:
+//! - Restarts: Java's driver keeps nothing over one.
+//! - Of topics that several sub-topologies write, Java's order is that of its one task: no topology
+//!   here has one.
+//! - Results on window close: Java loses windows that a leap of time carries past the retention of
+//!   their store, and every seed leaps. `window_kinds.rs` has what comes here.
+//! - Windowed keys behind `process`: their serde must be given there, in Java as here.
+//! - Functions here return no null where their types have none: mappers and joiners of tables.
+
+mod flow;
+mod functions;
+mod grow;
+mod input;
+mod run;
+mod streams;
+mod tables;
+mod text;
+
+use std::env;
+use std::ops::Range;
+
+use kstreams_broker::golden;
+
+use input::Step;
+use run::{Twin, compare};
+
+const TOPOLOGIES: &str = include_str!("topologies.txt");
+
+/// So many topologies grow for each seed.
+const N_GROWN: u64 = 10;
+/// After so many that differ there is enough to look at.
+const MAX_FAILURES: usize = 10;
+
+/// The names and lines of the topologies to run.
+fn topologies() -> Vec<(&'static str, Vec<&'static str>)> {
+    let wanted = env::var("KSTREAMS_TOPOLOGY").unwrap_or_default();
+    let lines = |text: &'static str| text.lines().filter(|line| !line.is_empty()).collect();
+    let cases = golden::cases(TOPOLOGIES).into_iter();
+    cases
+        .filter(|(name, _)| name.contains(&wanted))
+        .map(|(name, text)| (name, lines(text)))
+        .collect()
+}
+
+/// The seeds to run: 200, or those that `KSTREAMS_SEEDS` says, as `0..10000`.
+fn seeds() -> Range<u64> {
+    let Ok(text) = env::var("KSTREAMS_SEEDS") else { return 0..200 };
+    let (first, end) = text.split_once("..").expect("KSTREAMS_SEEDS is not of the form 0..200");
+    first.parse().unwrap()..end.parse().unwrap()
+}
+
+#[test]
+fn every_topology_does_what_java_does() {
+    let mut twin = Twin::start();
+    let (mut failures, mut n_records) = (Vec::new(), 0);
+    for (name, lines) in topologies() {
+        let topics = input::topics(&lines);
+        for seed in seeds() {
+            let steps = input::steps(seed, &topics);
+            match compare(&mut twin, &lines, &steps) {
+                Ok(n) => n_records += n,
+                Err(_) => {
+                    failures.push(report(&mut twin, name, seed, &lines, steps));
+                    break;
+                }
+            }
+        }
+    }
+    println!("{n_records} records were equal");
+    assert!(failures.is_empty(), "{} differ\n{}", failures.len(), failures.join("\n"));
+    assert!(n_records > 0, "nothing was compared");
+}
+
+#[test]
+fn what_grows_from_a_seed_does_what_java_does() {
+    let mut twin = Twin::start();
+    let (mut failures, mut n_records) = (Vec::new(), 0);
+    let seeds = seeds();
+    for seed in seeds.start * N_GROWN..seeds.end * N_GROWN {
+        let lines = grow::topology(seed);
+        let lines: Vec<&str> = lines.iter().map(|line| &**line).collect();
+        let steps = input::steps(seed, &input::topics(&lines));
+        match compare(&mut twin, &lines, &steps) {
+            Ok(n) => n_records += n,
+            Err(_) => failures.push(report(&mut twin, "grown", seed, &lines, steps)),
+        }
+        if failures.len() == MAX_FAILURES {
+            break;
+        }
+    }
+    println!("{n_records} records were equal");
+    assert!(failures.is_empty(), "{} differ\n{}", failures.len(), failures.join("\n"));
+    assert!(n_records > 0, "nothing was compared");
+}
+
+/// The shortest input found that shows the difference, and the difference.
+fn report(twin: &mut Twin, name: &str, seed: u64, lines: &[&str], mut steps: Vec<Step>) -> String {
+    let mut index = steps.len();
+    while index > 0 {
+        index -= 1;
+        let removed = steps.remove(index);
+        if compare(twin, lines, &steps).is_ok() {
+            steps.insert(index, removed);
+        }
+    }
+    let difference = compare(twin, lines, &steps).err().unwrap_or_default();
+    let input: Vec<String> = steps.iter().map(Step::line).collect();
+    format!("=== {name}, seed {seed}\n{}\n\n{}\n{difference}\n", lines.join("\n"), input.join("\n"))
+}
+
+#[test]
+fn there_are_enough_topologies_and_each_has_its_own_name() {
+    let mut names: Vec<&str> =
+        golden::cases(TOPOLOGIES).into_iter().map(|(name, _)| name).collect();
+    let n_topologies = names.len();
+    assert!(n_topologies >= 100, "{n_topologies}");
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), n_topologies);
+}
+
+#[test]
+fn a_difference_is_seen() {
+    let mut twin = Twin::start();
+    let steps = input::steps(1, &["a".into()]);
+    assert!(compare(&mut twin, &["stream a | map_values mark | to out"], &steps).is_ok());
+    let same = ["stream a | to out"];
+    twin.send(&["stream a | map_values mark | to out"], &steps);
+    let differs = run::difference(&twin.answer(), &run::ours(&same, &steps));
+    assert!(differs.is_some_and(|text| text.starts_with("describe() differs")));
+    twin.send(&["stream a | map_values mark | to out"], &steps);
+    let differs = run::difference(
+        &twin.answer(),
+        &run::ours(&["stream a | map_values keyed | to out"], &steps),
+    );
+    assert!(differs.is_some_and(|text| text.starts_with("step ")));
+}

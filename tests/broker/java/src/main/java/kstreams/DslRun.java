@@ -1,0 +1,134 @@
+package kstreams;
+
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Properties;
+import java.util.TreeSet;
+import org.apache.kafka.common.header.Headers;
+import org.apache.kafka.common.header.internals.RecordHeaders;
+import org.apache.kafka.common.serialization.ByteArrayDeserializer;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
+import org.apache.kafka.streams.StreamsConfig;
+import org.apache.kafka.streams.TestOutputTopic;
+import org.apache.kafka.streams.Topology;
+import org.apache.kafka.streams.TopologyTestDriver;
+import org.apache.kafka.streams.state.BuiltInDslStoreSuppliers;
+import org.apache.kafka.streams.test.TestRecord;
+
+/**
+ * Runs DSL topologies on the TopologyTestDriver, one case after the other, for as long as stdin lasts.
+ *
+ * <p>A case is the lines of {@link DslText}, a line "input", and steps: "put TOPIC KEY VALUE TIME HEADERS" pipes
+ * a record, "wait MS" moves the wall clock; a line "run" ends it. The answer: the lines of describe(), a line
+ * "output", and after each step "step" and what it wrote to each topic, "TOPIC KEY VALUE TIME HEADERS", topics
+ * in the order of their names; then "end". What was thrown comes as "error TEXT" and ends the case. Columns are
+ * those of {@link Lines}.
+ */
+public final class DslRun {
+    private static final ByteArraySerializer BYTES = new ByteArraySerializer();
+    private static final ByteArrayDeserializer READ = new ByteArrayDeserializer();
+
+    private DslRun() {}
+
+    public static void main(final String[] args) throws IOException {
+        // Warnings of skipped records are not what is compared.
+        System.setProperty("org.slf4j.simpleLogger.defaultLogLevel", "error");
+        final BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+        final PrintStream out = Lines.out();
+        List<String> topology = new ArrayList<>();
+        List<String> steps = new ArrayList<>();
+        List<String> part = topology;
+        for (String line = in.readLine(); line != null; line = in.readLine()) {
+            switch (line) {
+                case "input" -> part = steps;
+                case "run" -> {
+                    run(topology, steps, out);
+                    out.println("end");
+                    out.flush();
+                    topology = new ArrayList<>();
+                    steps = new ArrayList<>();
+                    part = topology;
+                }
+                default -> part.add(line);
+            }
+        }
+    }
+
+    private static void run(final List<String> lines, final List<String> steps, final PrintStream out) {
+        try {
+            final Topology topology = DslText.build(lines).build();
+            out.print(topology.describe());
+            out.println("output");
+            try (TopologyTestDriver driver = new TopologyTestDriver(topology, settings(), Instant.EPOCH)) {
+                long now = 0;
+                for (final String step : steps) {
+                    final String[] words = step.split(" ");
+                    now += words[0].equals("wait") ? Long.parseLong(words[1]) : 0;
+                    take(driver, words);
+                    out.println("step");
+                    print(driver, now, out);
+                }
+            }
+        } catch (final RuntimeException error) {
+            out.println("error " + error.toString().replace('\n', ' '));
+        }
+    }
+
+    private static Properties settings() {
+        final Properties settings = new Properties();
+        settings.put(StreamsConfig.APPLICATION_ID_CONFIG, "app");
+        settings.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, "0");
+        settings.put(StreamsConfig.DSL_STORE_SUPPLIERS_CLASS_CONFIG,
+            BuiltInDslStoreSuppliers.InMemoryDslStoreSuppliers.class);
+        return settings;
+    }
+
+    private static void take(final TopologyTestDriver driver, final String[] words) {
+        if (words[0].equals("wait")) {
+            driver.advanceWallClockTime(Duration.ofMillis(Long.parseLong(words[1])));
+            return;
+        }
+        driver.createInputTopic(words[1], BYTES, BYTES).pipeInput(new TestRecord<>(
+            bytes(words[2]), bytes(words[3]), headers(words[5]), Long.parseLong(words[4])));
+    }
+
+    /** A record without a time would get that of the producer's clock: {@code now}. */
+    private static void print(final TopologyTestDriver driver, final long now, final PrintStream out) {
+        for (final String topic : new TreeSet<>(driver.producedTopicNames())) {
+            final TestOutputTopic<byte[], byte[]> from = driver.createOutputTopic(topic, READ, READ);
+            while (!from.isEmpty()) {
+                final TestRecord<byte[], byte[]> record = from.readRecord();
+                out.println(topic + " " + Lines.hex(record.key()) + " " + Lines.hex(record.value()) + " "
+                    + (record.timestamp() == null ? now : record.timestamp()) + " "
+                    + Lines.headers(record.headers()));
+            }
+        }
+    }
+
+    private static byte[] bytes(final String hex) {
+        return switch (hex) {
+            case "-" -> null;
+            case "_" -> new byte[0];
+            default -> HexFormat.of().parseHex(hex);
+        };
+    }
+
+    private static Headers headers(final String text) {
+        final Headers headers = new RecordHeaders();
+        if (!text.equals("-")) {
+            for (final String header : text.split(";")) {
+                final String[] pair = header.split("=", 2);
+                headers.add(new String(bytes(pair[0]), StandardCharsets.UTF_8), bytes(pair[1]));
+            }
+        }
+        return headers;
+    }
+}
