@@ -3,8 +3,9 @@
 mod damage;
 mod restoring;
 
-use std::fs;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use kstreams_core::random::Random;
 use kstreams_core::serde::{U64, Utf8};
@@ -20,24 +21,45 @@ fn open(dir: &Path) -> Result<Counts> {
     open_in(&KeyValue::persistent("s", Utf8, U64), dir)
 }
 
-/// The task directory as a crash would leave it now.
+/// The task directory as a crash would leave it now. RocksDB deletes files in the background: a
+/// copy during which some came or went is none of one moment, and is made again.
 fn crash_image(dir: &Path) -> TempDir {
-    let image = TempDir::new();
-    copy(dir, image.path());
-    image
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
+    for _ in 0..1000 {
+        let image = TempDir::new();
+        let before = listing(dir);
+        if copy(dir, image.path()).is_ok() && listing(dir) == before {
+            return image;
         }
     }
+    panic!("{} does not come to rest", dir.display());
+}
+
+/// Every file with its size.
+fn listing(dir: &Path) -> BTreeMap<PathBuf, u64> {
+    let mut files = BTreeMap::new();
+    let Ok(entries) = fs::read_dir(dir) else { return files };
+    for entry in entries.flatten() {
+        match entry.metadata() {
+            Ok(found) if found.is_dir() => files.extend(listing(&entry.path())),
+            Ok(found) => drop(files.insert(entry.path(), found.len())),
+            Err(_) => {}
+        }
+    }
+    files
+}
+
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
 }
 
 fn files(dir: &Path, extension: &str) -> Vec<PathBuf> {
