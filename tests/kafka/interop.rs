@@ -10,6 +10,7 @@ use kstreams::prelude::*;
 use kstreams::random::Random;
 use kstreams::state::testing::TempDir;
 use kstreams::state::{SessionStore, Sessions, Stamped, Window, WindowStore, Windowed, Windows};
+use kstreams::time::{Clock, SystemClock};
 use kstreams_broker::{Java, golden, shared};
 use parking_lot::Mutex;
 
@@ -63,6 +64,8 @@ fn check(first: &Found, second: &Found) {
 }
 
 /// Three hundred records, some of them tombstones; the last one of each partition ends the program.
+///
+/// Their times are of today: the broker deletes by age what windows and sessions have logged.
 fn feed(topic: &str) {
     let log = KafkaLog::new(shared().unwrap().bootstrap());
     let new = NewTopic {
@@ -80,6 +83,8 @@ fn feed(topic: &str) {
     let mut producer = log.producer(options).unwrap();
     let topic = producer.topic(topic).unwrap();
     let random = Random::seeded(7);
+    let now = SystemClock::new().now().as_millis();
+    let began = now - now % 10_000 - 600_000;
     let mut send = |key: &str, partition: Option<i32>, value: Option<String>, time: i64| {
         let record = OutgoingRecord {
             topic,
@@ -95,10 +100,10 @@ fn feed(topic: &str) {
     for number in 0..300 {
         let key = format!("k{}\u{e9}", random.below(60));
         let value = (random.below(6) > 0).then(|| format!("v{number}"));
-        send(&key, None, value, 1_000_000 + number * 700 - random.below(3000) as i64);
+        send(&key, None, value, began + number * 700 - random.below(3000) as i64);
     }
     for (partition, key) in ENDS.into_iter().enumerate() {
-        send(key, Some(partition as i32), Some("yes".into()), 1_300_000);
+        send(key, Some(partition as i32), Some("yes".into()), began + 300_000);
     }
     producer.flush(LONG).unwrap();
 }
@@ -210,13 +215,13 @@ fn ours(app: &str, topic: &str) -> Found {
     let log = KafkaLog::new(shared().unwrap().bootstrap());
     let app = Streams::new(topology, config, log).unwrap();
     app.start().unwrap();
-    let clock = kstreams::time::SystemClock::new();
+    let clock = SystemClock::new();
     let is_there = |key: &str| {
         let stores = app.stores(&ids.plain);
         stores.iter().any(|(_, store)| store.get(&key.to_owned()).unwrap().is_some())
     };
     while !(app.state() == State::Running && ENDS.into_iter().all(is_there)) {
-        let in_time = kstreams::time::Clock::monotonic(&clock) < LONG;
+        let in_time = clock.monotonic() < LONG;
         assert!(in_time && !app.state().is_terminal(), "{:?} {:?}", app.state(), app.error());
         std::thread::park_timeout(Duration::from_millis(20));
     }
