@@ -193,7 +193,8 @@ fn a_transaction_left_open_ends_with_its_time() {
 }
 
 /// The epochs of leaders that a client knew are fenced then, and librdkafka's admin client does not
-/// ask for new ones by itself.
+/// ask for new ones by itself. A killed broker leads again once its old session is over, on a busy
+/// machine after half a minute.
 #[test]
 fn offsets_are_told_again_after_a_broker_was_killed() {
     let broker = Broker::start().expect("a broker");
@@ -212,7 +213,7 @@ fn offsets_are_told_again_after_a_broker_was_killed() {
     let clock = SystemClock::new();
     let ends = loop {
         match admin.offsets(&asked, LONG) {
-            Err(error) if error.is_retriable() && clock.monotonic() < LONG => {}
+            Err(error) if error.is_retriable() && clock.monotonic() < 4 * LONG => {}
             told => break told,
         }
     };
