@@ -49,7 +49,7 @@ fn main() -> Result {
     let dir = std::env::temp_dir().join(format!("kstreams-restore-{}", std::process::id()));
     let dir = args.get("state-dir", &dir.to_string_lossy()).to_owned();
     let span = Arc::new(Mutex::new((None, Duration::ZERO)));
-    let (seen, own) = (Arc::clone(&span), clock.clone());
+    let (seen, own) = (Arc::clone(&span), clock);
     let config = Config::new("restore")
         .threads(args.number("threads", 1)? as usize)
         .restore_threads(args.number("restore-threads", 0)? as usize)
