@@ -36,3 +36,14 @@ fn every_planted_bug_is_found() {
         assert!(!report.violations.is_empty(), "{} is not found", bug.name());
     }
 }
+
+/// A task that had been a standby in between kept the numbers that a former producer had given to
+/// its changelogs.
+#[test]
+fn seeds_that_failed_once_hold() {
+    let scenarios = Scenarios::new();
+    for seed in [5203, 5790, 14553] {
+        let run = scenarios.run(seed);
+        assert!(run.violation.is_none(), "seed {seed}: {:?}", run.violation);
+    }
+}

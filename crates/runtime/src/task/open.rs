@@ -97,6 +97,8 @@ impl OpenTask {
             self.setup.times.advance_stream(queue.partition_time);
         }
         for store in &mut self.stores {
+            // A store that comes from a standby may know the numbers of a former producer.
+            store.topics = Topics::default();
             store.stands_for = store.store.committed_offset()?;
         }
         let mut stores: Vec<Arc<dyn StateStore>> =
