@@ -90,6 +90,8 @@ impl Worker {
             probe.committed(&offsets);
             probe.pass(CrashPoint::LogCommitted);
         }
+        let dirty = self.tasks.values().filter(|task| task.is_dirty()).map(|task| task.id);
+        self.slowness.committed(dirty);
         let mut first_error: Option<Error> = None;
         for task in self.tasks.values_mut() {
             // The log has it: a store that fails now is behind, never ahead.

@@ -24,6 +24,7 @@ mod outlet;
 mod pause;
 mod planted;
 mod probe;
+mod slowness;
 mod task;
 mod worker;
 

@@ -18,8 +18,9 @@ use crate::pause::Pause;
 use crate::planted::Bug;
 use crate::probe::CrashPoint;
 use crate::shared::{Shared, WorkerState};
+use crate::slowness::Slowness;
 use crate::standbys::Standbys;
-use crate::task::{Means, Restoring, Task};
+use crate::task::{Means, Restoring, Share, Task};
 use crate::transport::{
     Assignment, Consumer, ConsumerOptions, Isolation, MemberOptions, Membership, MembershipEvent,
     ProducerOptions, Waker,
@@ -29,7 +30,7 @@ use crate::transport::{
 const MIN_BATCH: usize = 1;
 const MAX_BATCH: usize = 1024;
 /// A turn should not take longer than this, so that commits and punctuation come in time.
-const TURN: Duration = Duration::from_millis(20);
+pub(crate) const TURN: Duration = Duration::from_millis(20);
 
 /// How often the group is asked while tasks are being shared out.
 const SETTLING: Duration = Duration::from_millis(5);
@@ -67,6 +68,7 @@ pub(crate) struct Worker {
     pub(crate) tasks: BTreeMap<TaskId, Task>,
     pub(crate) standbys: Standbys,
     batch: usize,
+    pub(crate) slowness: Slowness,
     pub(crate) last_commit: Duration,
     pub(crate) last_purge: Duration,
     /// Since when the broker has not answered.
@@ -126,6 +128,7 @@ impl Worker {
             tasks: BTreeMap::new(),
             standbys: Standbys::default(),
             batch: 32,
+            slowness: Slowness::default(),
             last_commit,
             last_purge: last_commit,
             failing_since: None,
@@ -194,8 +197,12 @@ impl Worker {
         if !self.suspended && !self.shared.is_paused() {
             busy |= self.fetch()?;
             self.is_at_work = true;
-            busy |= self.process()?;
-            self.punctuate()?;
+            if self.slowness.is_careful() {
+                busy |= self.work_one_by_one()?;
+            } else {
+                busy |= self.process()?;
+                self.punctuate()?;
+            }
         }
         self.is_at_work = true;
         self.outlet.poll()?;
@@ -235,6 +242,8 @@ impl Worker {
             MembershipEvent::Lost => {
                 log::warn!("thread {}: lost its tasks to other members", self.index);
                 self.joined = false;
+                let limit = self.shared.config.rebalance_timeout;
+                self.slowness.setback(limit, "rebalance_timeout")?;
                 if !self.shared.has(Bug::IgnoreLost) {
                     self.target = Assignment::default();
                     self.give_up_all()?;
@@ -363,14 +372,23 @@ impl Worker {
     fn process(&mut self) -> Result<bool> {
         let clock = Arc::clone(&self.shared.config.clock);
         let began = clock.monotonic();
-        let now = clock.now();
         let mut n_processed = 0;
-        for task in self.tasks.values_mut() {
-            n_processed += task.process(self.batch, began, now, &mut self.outlet)?.n_processed;
+        let mut slowest = (Duration::ZERO, None);
+        let mut ended = began;
+        for (id, task) in &mut self.tasks {
+            let share =
+                Share { clock: &*clock, max_records: self.batch, began: ended, max_time: TURN };
+            let n = task.process(&share, &mut self.outlet)?;
+            n_processed += n;
+            if n > 0 {
+                let since = std::mem::replace(&mut ended, clock.monotonic());
+                slowest = slowest.max((ended.saturating_sub(since), Some(*id)));
+            }
         }
-        let took = clock.monotonic().saturating_sub(began);
+        let took = ended.saturating_sub(began);
         if took > TURN {
             self.batch = (self.batch / 2).max(MIN_BATCH);
+            self.note_slow(took, slowest.1);
         } else if took < TURN / 4 {
             self.batch = (self.batch * 2).min(MAX_BATCH);
         }
@@ -410,6 +428,9 @@ impl Worker {
                 }
                 log::warn!("thread {}: tries again: {error}", self.index);
                 if was_at_work && self.shared.config.guarantee == Guarantee::ExactlyOnce {
+                    if let Err(error) = self.transaction_lost() {
+                        return Turn::Failed(error);
+                    }
                     if self.shared.has(Bug::ReuseProducer) {
                         self.give_up_all()
                     } else {
@@ -424,6 +445,9 @@ impl Worker {
                 let timeout = self.shared.config.request_timeout;
                 if self.shared.has(Bug::KeepWhenFenced) && self.outlet.abort(timeout).is_ok() {
                     return Turn::Idle;
+                }
+                if let Err(error) = self.transaction_lost() {
+                    return Turn::Failed(error);
                 }
                 self.replace_outlet()
             }

@@ -10,7 +10,7 @@ use kstreams_core::error::{Error, ErrorKind, Result};
 use kstreams_core::flow::Flow;
 use kstreams_core::record::{Offset, TopicPartition};
 use kstreams_core::task::TaskId;
-use kstreams_core::time::Timestamp;
+use kstreams_core::time::{Clock, Timestamp};
 
 use super::{OpenTask, PartitionQueue, TaskStore, encode_metadata};
 use crate::directory::TaskClaim;
@@ -21,11 +21,23 @@ use crate::transport::{CommittedOffset, Consumer, Lane};
 
 /// Above this many waiting bytes the outbox is drained in the middle of a batch.
 const DRAIN_BYTES: usize = 256 << 10;
+/// After so many records the clock is asked whether the task's time is over.
+const CLOCK_EACH: usize = 32;
 
-/// What a call to [`Task::process`] did.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Progress {
-    pub(crate) n_processed: usize,
+/// How much of the thread a task may have before the others have their turn.
+#[derive(Clone, Copy)]
+pub(crate) struct Share<'a> {
+    pub(crate) clock: &'a dyn Clock,
+    pub(crate) max_records: usize,
+    /// When the turn began, by the monotonic clock.
+    pub(crate) began: Duration,
+    pub(crate) max_time: Duration,
+}
+
+impl Share<'_> {
+    fn is_over(&self) -> bool {
+        self.clock.monotonic().saturating_sub(self.began) >= self.max_time
+    }
 }
 
 pub(crate) struct Task {
@@ -37,6 +49,7 @@ pub(crate) struct Task {
     pub(super) max_idle: Option<Duration>,
     /// Something happened since the last commit.
     pub(super) dirty: bool,
+    pub(super) last_record: Option<(usize, Offset)>,
     pub(super) claim: TaskClaim,
 }
 
@@ -60,48 +73,47 @@ impl Task {
         Ok(any)
     }
 
-    /// Processes up to `max` records, each to the end before the next begins.
+    /// Processes records, each to the end before the next begins; tells how many.
     ///
     /// # Errors
     /// If a node failed and its handler decided to fail, or user code panicked. The task must not
     /// be committed then.
-    pub(crate) fn process(
-        &mut self,
-        max: usize,
-        monotonic: Duration,
-        now: Timestamp,
-        outlet: &mut Outlet,
-    ) -> Result<Progress> {
-        self.flow.set_system_time(now);
-        let mut progress = Progress::default();
-        while progress.n_processed < max {
-            let chunk = max - progress.n_processed;
-            let processed = self.guarded(|task| task.process_chunk(chunk, monotonic));
+    pub(crate) fn process(&mut self, share: &Share<'_>, outlet: &mut Outlet) -> Result<usize> {
+        self.flow.set_system_time(share.clock.now());
+        let mut n_processed = 0;
+        while n_processed < share.max_records {
+            let max = share.max_records - n_processed;
+            let processed = self.guarded(|task| task.process_chunk(max, share));
             // Records before a failed one have moved the position; what they wrote must leave too.
             self.dirty |= processed.as_ref().map_or(true, |(done, _)| *done > 0);
             let (done, more) = processed?;
-            progress.n_processed += done;
+            n_processed += done;
             outlet.pass(CrashPoint::Processed);
             self.drain(outlet)?;
             if !more {
                 break;
             }
         }
-        Ok(progress)
+        Ok(n_processed)
     }
 
-    /// Processes until `max`, until nothing is ready, or until enough bytes wait to be sent.
-    fn process_chunk(&mut self, max: usize, monotonic: Duration) -> Result<(usize, bool)> {
+    /// Processes until `max`, until nothing is ready, until the time is over, or until enough bytes
+    /// wait to be sent; only then there may be more.
+    fn process_chunk(&mut self, max: usize, share: &Share<'_>) -> Result<(usize, bool)> {
         for done in 0..max {
-            let Some((input, time)) = self.choose(monotonic)? else { return Ok((done, false)) };
+            if done % CLOCK_EACH == CLOCK_EACH - 1 && share.is_over() {
+                return Ok((done, false));
+            }
+            let Some((input, time)) = self.choose(share.began)? else { return Ok((done, false)) };
             let queue = &mut self.queues[input];
             let Some(head) = queue.head() else { return Ok((done, false)) };
             self.flow.feed(input, &head, time)?;
+            self.last_record = Some((input, head.offset));
             drop(head);
             queue.advance();
             self.flow.punctuate_stream_time()?;
             if self.flow.outbox().n_bytes() >= DRAIN_BYTES {
-                return Ok((done + 1, true));
+                return Ok((done + 1, !share.is_over()));
             }
         }
         Ok((max, false))
@@ -193,6 +205,12 @@ impl Task {
                 })
             }
         }
+    }
+
+    /// The record that was processed last.
+    pub(crate) fn last_record(&self) -> Option<(TopicPartition, Offset)> {
+        let (input, offset) = self.last_record?;
+        Some((self.queues.get(input)?.partition.clone(), offset))
     }
 
     pub(crate) fn is_dirty(&self) -> bool {

@@ -8,7 +8,7 @@ mod queue;
 mod restore;
 mod standby;
 
-pub(crate) use active::Task;
+pub(crate) use active::{Share, Task};
 pub(crate) use appliers::Appliers;
 pub(crate) use metadata::{Metadata, decode as decode_metadata, encode as encode_metadata};
 pub(crate) use open::{OpenTask, TaskStore};

@@ -115,6 +115,7 @@ impl OpenTask {
             topics: Topics::default(),
             max_idle,
             dirty: false,
+            last_record: None,
             claim: self.claim,
         })
     }
