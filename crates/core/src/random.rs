@@ -53,6 +53,34 @@ impl Random {
     }
 }
 
+impl Random {
+    /// Bytes that decoders are tried with: mostly short, at times with a number at the front that is
+    /// at the end of its range or the length of the rest, at times nearly all zeros.
+    ///
+    /// ```
+    /// use kstreams_core::random::Random;
+    /// use kstreams_core::serde::{At, Serde, Utf8};
+    /// let random = Random::seeded(7);
+    /// for _ in 0..1000 {
+    ///     // It may refuse, it may not panic.
+    ///     let _ = Utf8.deserialize(&random.hostile_bytes(), &At::value("t"));
+    /// }
+    /// ```
+    pub fn hostile_bytes(&self) -> Vec<u8> {
+        let len = self.below([4, 16, 64, 300][self.below(4) as usize]) as usize;
+        let mut bytes: Vec<u8> = (0..len).map(|_| self.next() as u8).collect();
+        let front: [i32; 6] = [0, 1, -1, i32::MAX, i32::MIN, len as i32];
+        if self.below(2) == 0 {
+            let number = front[self.below(6) as usize].to_be_bytes();
+            bytes.splice(0..len.min(4), number);
+        }
+        if self.below(4) == 0 {
+            bytes.iter_mut().skip(2).for_each(|byte| *byte = 0);
+        }
+        bytes
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -353,4 +353,21 @@ mod tests {
         assert_eq!(of(bytes("p"), bytes("p")), 25 + 1);
         assert_eq!(of(bytes("p"), bytes("o")), 25 + 2);
     }
+
+    #[test]
+    fn any_bytes() {
+        let mut inputs = crate::serdes::hostile::inputs();
+        while let (Some(version), Some(mut value)) = (inputs.next(), inputs.next()) {
+            // Often nearly right.
+            if value.len() % 2 == 0 {
+                value = [ORIGIN, &value[..]].concat();
+            }
+            let version = version.first().map(|version| [version % 5]);
+            let Ok(logged) = read(version.as_ref().map(|v| &v[..]), &value, None) else { continue };
+            let mut again = Vec::new();
+            if write_logged(logged.time, &logged.buffered, &mut again).is_ok() {
+                assert_eq!(read(Some(&[CURRENT]), &again, None).unwrap(), logged, "{value:?}");
+            }
+        }
+    }
 }

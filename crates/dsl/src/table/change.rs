@@ -163,4 +163,9 @@ mod tests {
         assert_eq!(out[..2], [0xd8, 0x04]);
         assert_eq!(serde.deserialize(&out, &At::value("t")).unwrap(), change);
     }
+
+    #[test]
+    fn any_bytes() {
+        crate::serdes::hostile::check(&ChangeSerde(SerdeOf::new(Utf8)));
+    }
 }

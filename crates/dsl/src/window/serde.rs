@@ -127,3 +127,16 @@ impl<K: DefaultSerde> DefaultSerde for Windowed<K> {
 fn too_short(bytes: &[u8]) -> Error {
     Error::new(ErrorKind::Deserialization, format!("{} bytes are no windowed key", bytes.len()))
 }
+
+#[cfg(test)]
+mod tests {
+    use kstreams_core::serde::Utf8;
+
+    use super::*;
+
+    #[test]
+    fn any_bytes() {
+        crate::serdes::hostile::check(&TimeWindowedSerde::new(Utf8, Duration::from_secs(60)));
+        crate::serdes::hostile::check(&SessionWindowedSerde(Utf8));
+    }
+}

@@ -53,3 +53,35 @@ pub(crate) trait Request {
     /// If the bytes are not what the version says.
     fn read(from: &mut Reader<'_>) -> Result<Self::Answer>;
 }
+
+#[cfg(test)]
+mod tests {
+    use kstreams_core::random::Random;
+
+    use super::*;
+
+    /// Answers that no broker gives are refused; a panic would take a thread down, and a length that
+    /// lies the memory of the process.
+    fn take_any_bytes<R: Request>() {
+        let said = std::env::var("KSTREAMS_HOSTILE").ok().and_then(|n| n.parse().ok());
+        let random = Random::seeded(19);
+        let mut n_refused = 0;
+        for _ in 0..said.unwrap_or(20_000_u64) {
+            let bytes = random.hostile_bytes();
+            n_refused += u64::from(R::read(&mut Reader::new(&bytes)).is_err());
+        }
+        assert!(n_refused > 1000, "{} reads nearly anything", R::NAME);
+    }
+
+    #[test]
+    fn any_answers() {
+        take_any_bytes::<ApiVersions>();
+        take_any_bytes::<setup::FindCoordinator<'_>>();
+        take_any_bytes::<sasl::SaslHandshake<'_>>();
+        take_any_bytes::<sasl::SaslAuthenticate<'_>>();
+        take_any_bytes::<Heartbeat>();
+        take_any_bytes::<DescribeGroups<'_>>();
+        take_any_bytes::<OffsetCommit<'_>>();
+        take_any_bytes::<OffsetFetch<'_>>();
+    }
+}

@@ -59,11 +59,11 @@ fn denied(connection: &Connection, why: &str) -> Error {
     Error::new(ErrorKind::Authorization, text)
 }
 
-struct SaslHandshake<'a> {
+pub(super) struct SaslHandshake<'a> {
     mechanism: &'a str,
 }
 
-struct Offered {
+pub(super) struct Offered {
     code: i16,
     mechanisms: Vec<String>,
 }
@@ -87,11 +87,11 @@ impl Request for SaslHandshake<'_> {
     }
 }
 
-struct SaslAuthenticate<'a> {
+pub(super) struct SaslAuthenticate<'a> {
     bytes: &'a [u8],
 }
 
-struct Authenticated {
+pub(super) struct Authenticated {
     code: i16,
     message: Option<String>,
     bytes: Vec<u8>,

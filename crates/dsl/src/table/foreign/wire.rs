@@ -261,4 +261,10 @@ mod tests {
             assert_eq!(serde().topic(&At::value(topic)), "app-reg-topic-pk");
         }
     }
+
+    #[test]
+    fn any_bytes() {
+        crate::serdes::hostile::check(&serde());
+        crate::serdes::hostile::check(&ResponseSerde(SerdeOf::new(Utf8)));
+    }
 }
