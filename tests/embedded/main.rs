@@ -17,6 +17,8 @@ mod damage;
 mod exactly_once;
 mod failures;
 mod faults;
+#[cfg(feature = "rocksdb")]
+mod full_disk;
 mod life_cycle;
 mod restoring;
 mod sharing;
