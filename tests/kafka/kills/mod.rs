@@ -12,6 +12,7 @@ mod plan;
 mod process;
 mod restart;
 mod run;
+mod soak;
 mod verifier;
 
 use std::time::Duration;
@@ -19,7 +20,7 @@ use std::time::Duration;
 use kstreams::random::Random;
 use kstreams::time::{Clock, SystemClock};
 
-use self::plan::Options;
+use self::plan::{Disturbance, Options};
 use self::process::Role;
 use self::run::Run;
 
@@ -48,7 +49,10 @@ fn killed_processes_lose_nothing_and_repeat_nothing() {
         seed: setting("KSTREAMS_KILLS_SEED", Random::from_os().below(1_000_000)),
         length: Duration::from_secs(setting("KSTREAMS_KILLS_SECONDS", 60)),
         rate: setting("KSTREAMS_KILLS_RATE", 2000),
-        bounces: setting("KSTREAMS_KILLS_BOUNCES", 1) == 1,
+        disturbance: match setting("KSTREAMS_KILLS_BOUNCES", 1) {
+            0 => Disturbance::Processes,
+            _ => Disturbance::ProcessesAndBroker,
+        },
     };
     println!("{options:?}");
     let mut run = Run::new(options);

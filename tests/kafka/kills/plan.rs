@@ -27,7 +27,15 @@ pub(super) struct Options {
     pub(super) length: Duration,
     /// Input records per second.
     pub(super) rate: u64,
-    pub(super) bounces: bool,
+    pub(super) disturbance: Disturbance,
+}
+
+/// Whom a run disturbs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Disturbance {
+    None,
+    Processes,
+    ProcessesAndBroker,
 }
 
 pub(super) const N_PROCESSES: usize = 3;
@@ -39,6 +47,10 @@ pub(super) const TRANSACTION: Duration = Duration::from_secs(6);
 /// The faults of a run with the times at which they begin, in order. Kinds take turns, so that a
 /// short run has each of them; victims, times and lengths are drawn.
 pub(super) fn faults(options: &Options) -> Vec<(Duration, Fault)> {
+    if options.disturbance == Disturbance::None {
+        return Vec::new();
+    }
+    let bounces = options.disturbance == Disturbance::ProcessesAndBroker;
     let random = Random::seeded(options.seed);
     let millis = |from: u64, to: u64| Duration::from_millis(from + random.below(to - from + 1));
     let mut faults = Vec::new();
@@ -53,9 +65,9 @@ pub(super) fn faults(options: &Options) -> Vec<(Duration, Fault)> {
                 let beyond = SESSION.max(TRANSACTION).as_millis() as u64;
                 Fault::Pause { process, length: millis(beyond + 2000, beyond + 8000) }
             }
-            4 if options.bounces && turn % 16 == 4 => Fault::KillBroker { down: millis(0, 2000) },
-            4 if options.bounces => Fault::Bounce { down: millis(0, 3000) },
-            6 if options.bounces => Fault::PauseBroker { length: millis(1000, 9000) },
+            4 if bounces && turn % 16 == 4 => Fault::KillBroker { down: millis(0, 2000) },
+            4 if bounces => Fault::Bounce { down: millis(0, 3000) },
+            6 if bounces => Fault::PauseBroker { length: millis(1000, 9000) },
             _ => Fault::Kill { process, down: millis(0, 3000) },
         };
         faults.push((at, fault));

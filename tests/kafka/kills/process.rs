@@ -13,6 +13,8 @@ use kstreams::prelude::*;
 use kstreams::time::{Clock, SystemClock};
 use kstreams_broker::Pause;
 
+use super::soak::Usage;
+
 /// Set for processes that run an application: `name=value` pairs, one a line.
 const ROLE: &str = "KSTREAMS_KILLS_ROLE";
 /// How long an application takes to end in order.
@@ -122,6 +124,11 @@ impl Process {
 
     pub(super) fn is_paused(&self) -> bool {
         self.pause.is_some()
+    }
+
+    /// What it holds; `None` if it does not run.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        Usage::of(self.child.as_ref()?.id())
     }
 
     /// SIGKILL, also while it is paused.

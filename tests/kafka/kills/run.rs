@@ -15,9 +15,12 @@ use super::app::{INPUT, N_PARTITIONS, TALLIES, TOTALS};
 use super::feed::Feed;
 use super::plan::{self, Fault, N_PROCESSES, Options, SESSION, TRANSACTION};
 use super::process::{Process, Role};
+use super::soak::Usage;
 use super::verifier::{Verifier, table};
 use super::wait;
 
+/// How often it looks at what processes hold.
+const SAMPLE: Duration = Duration::from_secs(1);
 const LONG: Duration = Duration::from_secs(60);
 /// After the last fault and the last input, everything must be done within this time.
 const SETTLED: Duration = Duration::from_secs(120);
@@ -37,6 +40,8 @@ pub(super) struct Run {
     disturber: Option<JoinHandle<()>>,
     /// Faults whose records are not all done yet: when they came, and the input there was then.
     open: Vec<(Duration, Vec<usize>)>,
+    /// What each process held, at intervals.
+    usage: Vec<Vec<Usage>>,
     summary: Summary,
     folder: TempDir,
 }
@@ -111,6 +116,7 @@ impl Run {
             broker,
             disturber: None,
             open: Vec::new(),
+            usage: vec![Vec::new(); N_PROCESSES],
             summary: Summary::default(),
             folder,
         }
@@ -133,6 +139,7 @@ impl Run {
                 self.apply(fault, now);
             }
             self.watch(now);
+            self.sample_usage(now);
         }
         self.summary.seconds = self.time().as_secs_f64();
     }
@@ -212,6 +219,19 @@ impl Run {
         self.summary.n_bounces += 1;
         let broker = Arc::clone(&self.broker);
         self.disturber = Some(std::thread::spawn(move || how(&broker)));
+    }
+
+    /// What each process held over the time of the input.
+    pub(super) fn usage(&self) -> &[Vec<Usage>] {
+        &self.usage
+    }
+
+    fn sample_usage(&mut self, now: Duration) {
+        for (process, samples) in self.processes.iter().zip(&mut self.usage) {
+            if now >= SAMPLE * samples.len() as u32 {
+                samples.extend(process.usage());
+            }
+        }
     }
 
     /// One look at everything.
