@@ -40,10 +40,14 @@ mod error;
 #[expect(unsafe_code, reason = "librdkafka calls that rdkafka does not wrap, each with its proof")]
 mod ffi;
 mod group;
+mod group_admin;
 mod log;
 mod producer;
 mod settings;
 mod wire;
 
 pub use self::group::GroupProtocol;
+pub use self::group_admin::{
+    GroupAdmin, GroupDescription, GroupListing, MemberDescription, SubtopologyDescription,
+};
 pub use self::log::{KafkaLog, KafkaLogBuilder};

@@ -13,6 +13,7 @@ use rdkafka::ClientConfig;
 use crate::admin::KafkaAdmin;
 use crate::consumer::KafkaConsumer;
 use crate::group::{Choice, GroupProtocol, KafkaMember};
+use crate::group_admin::GroupAdmin;
 use crate::producer::KafkaProducer;
 use crate::settings::{Role, Settings};
 
@@ -53,6 +54,24 @@ impl KafkaLog {
     /// ```
     pub fn builder(bootstrap: impl Into<String>) -> KafkaLogBuilder {
         KafkaLogBuilder { log: Self::new(bootstrap) }
+    }
+
+    /// Looks at the cluster's groups from outside.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use kstreams_kafka::KafkaLog;
+    /// let groups = KafkaLog::new("localhost:9092").group_admin()?;
+    /// for group in groups.list(Duration::from_secs(30))? {
+    ///     println!("{} {} {}", group.id, group.kind, group.state);
+    /// }
+    /// # Ok::<(), kstreams_core::error::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `Config` for what its own connection cannot do (Kerberos, OAUTHBEARER), with the property.
+    pub fn group_admin(&self) -> Result<GroupAdmin> {
+        GroupAdmin::new(self.bootstrap.clone(), self.config(Role::Group, "kstreams-group-admin"))
     }
 
     fn config(&self, role: Role, client_id: &str) -> ClientConfig {

@@ -180,6 +180,18 @@ impl<'a> Reader<'a> {
         self.optional_array(each)?.ok_or_else(malformed)
     }
 
+    /// An array of the older, not compact kind.
+    pub(crate) fn old_array<T>(
+        &mut self,
+        mut each: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let length = usize::try_from(self.int32()?).map_err(|_| malformed())?;
+        if length > self.0.len() {
+            return Err(malformed());
+        }
+        (0..length).map(|_| each(self)).collect()
+    }
+
     /// The end of a structure: hands each tagged field to `each`.
     pub(crate) fn tags(
         &mut self,

@@ -1,7 +1,7 @@
 //! A small client of Kafka's protocol for what librdkafka does not speak: frames over one
 //! connection, and the few messages that a member of a streams group needs (KIP-1071).
 //!
-//! The messages are written by hand on the primitives in `bytes`: seven of them, some twenty lines
+//! The messages are written by hand on the primitives in `bytes`: a dozen of them, some twenty lines
 //! each, in one version each. The crate `kafka-protocol` (0.18) has neither of the streams group's
 //! messages and keeps its primitives to itself, so it would have spared the other, simple ones only,
 //! for 80,000 generated lines.
@@ -10,6 +10,7 @@ mod bytes;
 mod connection;
 mod coordinator;
 mod describe;
+mod groups;
 mod heartbeat;
 mod offsets;
 mod sasl;
@@ -24,8 +25,10 @@ use kstreams_core::error::Result;
 
 use bytes::{Reader, Writer};
 
+pub(crate) use connection::Connection;
 pub(crate) use coordinator::Coordinator;
-pub(crate) use describe::DescribeGroups;
+pub(crate) use describe::{DescribeStreams, StreamsGroup, TaskIds, Tasks};
+pub(crate) use groups::{DescribeClassic, LeaveGroup, ListGroups};
 pub(crate) use heartbeat::{
     Answer, Endpoint, EndpointPartitions, Heartbeat, Join, Status, WireSubtopology, WireTopic,
     WireTopology,
@@ -80,7 +83,10 @@ mod tests {
         take_any_bytes::<sasl::SaslHandshake<'_>>();
         take_any_bytes::<sasl::SaslAuthenticate<'_>>();
         take_any_bytes::<Heartbeat>();
-        take_any_bytes::<DescribeGroups<'_>>();
+        take_any_bytes::<DescribeStreams<'_>>();
+        take_any_bytes::<ListGroups>();
+        take_any_bytes::<DescribeClassic<'_>>();
+        take_any_bytes::<LeaveGroup<'_>>();
         take_any_bytes::<OffsetCommit<'_>>();
         take_any_bytes::<OffsetFetch<'_>>();
     }

@@ -11,7 +11,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::state::{After, State, Step};
 use super::topology::difference;
-use crate::wire::{Coordinator, DescribeGroups};
+use crate::wire::{Coordinator, DescribeStreams};
 
 /// A member's state, and the heart that beats for it.
 pub(super) struct Beat {
@@ -104,15 +104,16 @@ impl Beat {
 
     /// Names how our topology differs from the group's.
     fn compare(&self, coordinator: &mut Coordinator, group: &str, error: Error) {
-        let described = coordinator.call(&DescribeGroups { group }, REQUEST_TIMEOUT);
+        let described = coordinator.call(&DescribeStreams { group }, REQUEST_TIMEOUT);
+        let theirs = described.ok().and_then(|mut groups| groups.pop()?.subtopologies);
         self.with(|state, _| {
-            state.refused(match described {
-                Ok(Some(theirs)) => {
+            state.refused(match theirs {
+                Some(theirs) => {
                     let ours = &state.topology().subtopologies;
-                    let how = difference(ours, &theirs.subtopologies);
+                    let how = difference(ours, &theirs);
                     Error::new(error.kind(), format!("{}: {how}", error.message()))
                 }
-                Ok(None) | Err(_) => error,
+                None => error,
             });
         });
     }
