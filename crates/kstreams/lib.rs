@@ -67,7 +67,7 @@ pub use kstreams_core::{error, handler, partition, processor, punctuation, rando
 pub use kstreams_dsl as dsl;
 pub use kstreams_runtime::{
     Config, Guarantee, RestoreProgress, StandbyChange, StandbyStore, State, Streams, TaskInfo,
-    UncaughtVerdict,
+    UncaughtVerdict, clean_up,
 };
 pub use kstreams_state as state;
 pub use kstreams_topology as topology;
@@ -76,7 +76,7 @@ pub use kstreams_topology::Topology;
 /// The logs an application can run on.
 pub mod log {
     #[cfg(feature = "kafka")]
-    pub use kstreams_kafka::{GroupProtocol, KafkaLog};
+    pub use kstreams_kafka::{GroupAdmin, GroupProtocol, KafkaLog};
     pub use kstreams_runtime::transport::memory::MemoryLog;
     pub use kstreams_runtime::transport::*;
 }

@@ -146,6 +146,28 @@ impl StateDirectory {
     }
 }
 
+/// Deletes the local state of an application that does not run (Java's `KafkaStreams#cleanUp`): the
+/// next start restores it from the changelogs. True if there was any.
+///
+/// ```
+/// # let state_dir = std::env::temp_dir().join("kstreams-doc-clean-up");
+/// assert!(!kstreams_runtime::clean_up(&state_dir, "orders")?);
+/// # Ok::<(), kstreams_core::error::Error>(())
+/// ```
+///
+/// # Errors
+/// `StateDir` with the process that uses it, or what the file system says.
+pub fn clean_up(state_dir: &Path, application_id: &str) -> Result<bool> {
+    let root = state_dir.join(application_id);
+    if !root.try_exists().map_err(|e| refused(&root, "cannot be read", e))? {
+        return Ok(false);
+    }
+    // Held to the end: nobody starts on what is being deleted.
+    let _directory = StateDirectory::open(state_dir, application_id, &Random::from_os())?;
+    fs::remove_dir_all(&root).map_err(|e| refused(&root, "cannot be deleted", e))?;
+    Ok(true)
+}
+
 impl std::fmt::Debug for StateDirectory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("StateDirectory")
@@ -214,6 +236,19 @@ mod tests {
         drop(first);
         let again = StateDirectory::open(&base, "app", &random).unwrap();
         assert_eq!(again.process_id(), id);
+        fs::remove_dir_all(base).unwrap();
+    }
+
+    #[test]
+    fn state_is_cleaned_up_unless_it_is_in_use() {
+        let base = scratch("clean");
+        assert!(!clean_up(&base, "app").unwrap());
+        let directory = StateDirectory::open(&base, "app", &Random::seeded(1)).unwrap();
+        fs::create_dir_all(base.join("app/0_0/rocksdb")).unwrap();
+        assert!(clean_up(&base, "app").unwrap_err().message().contains("in use by process"));
+        drop(directory);
+        assert!(clean_up(&base, "app").unwrap());
+        assert!(!base.join("app").exists() && !clean_up(&base, "app").unwrap());
         fs::remove_dir_all(base).unwrap();
     }
 

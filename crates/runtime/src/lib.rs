@@ -34,6 +34,7 @@ pub mod testing;
 
 pub use app::{State, Streams};
 pub use config::{Config, Guarantee, RestoreProgress, UncaughtVerdict};
+pub use directory::clean_up;
 #[cfg(feature = "planted-bugs")]
 pub use planted::Bug;
 pub use shared::TaskInfo;
