@@ -66,8 +66,8 @@ pub use kstreams_core::{error, handler, partition, processor, punctuation, rando
 #[cfg(feature = "dsl")]
 pub use kstreams_dsl as dsl;
 pub use kstreams_runtime::{
-    Config, Guarantee, RestoreProgress, StandbyChange, StandbyStore, State, Streams, TaskInfo,
-    UncaughtVerdict, clean_up,
+    Config, Guarantee, KeyLocation, RestoreProgress, StandbyChange, StandbyStore, State, Streams,
+    TaskInfo, UncaughtVerdict, clean_up,
 };
 pub use kstreams_state as state;
 pub use kstreams_topology as topology;

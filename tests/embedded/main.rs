@@ -20,6 +20,7 @@ mod faults;
 #[cfg(feature = "rocksdb")]
 mod full_disk;
 mod life_cycle;
+mod peers;
 mod restoring;
 mod sharing;
 mod standbys;

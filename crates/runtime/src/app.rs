@@ -325,6 +325,10 @@ impl Streams {
         shared.stores(id.name()).into_iter().filter_map(typed).collect()
     }
 
+    pub(crate) fn shared(&self) -> Option<Arc<Shared>> {
+        self.running.lock().shared.clone()
+    }
+
     /// What the application runs.
     pub fn topology(&self) -> &Topology {
         &self.topology

@@ -22,6 +22,7 @@ mod identity;
 mod opening;
 mod outlet;
 mod pause;
+mod peers;
 mod planted;
 mod probe;
 mod slowness;
@@ -35,6 +36,7 @@ pub mod testing;
 pub use app::{State, Streams};
 pub use config::{Config, Guarantee, RestoreProgress, UncaughtVerdict};
 pub use directory::clean_up;
+pub use peers::KeyLocation;
 #[cfg(feature = "planted-bugs")]
 pub use planted::Bug;
 pub use shared::TaskInfo;

@@ -22,7 +22,7 @@ use crate::planted::{Bug, is_planted};
 use crate::probe::CrashPoint;
 use crate::task::{Appliers, StandbyStore};
 use crate::topics::TopicCounts;
-use crate::transport::{Admin, Log};
+use crate::transport::{Admin, Log, Peer};
 
 pub(crate) struct Shared {
     pub(crate) config: Config,
@@ -41,6 +41,7 @@ pub(crate) struct Shared {
     tasks: Mutex<BTreeMap<TaskId, RunningTask>>,
     /// By worker.
     standbys: Mutex<BTreeMap<usize, Vec<StandbyStore>>>,
+    peers: Mutex<Vec<Peer>>,
 }
 
 /// What a thread is doing.
@@ -109,7 +110,17 @@ impl Shared {
             changed: Condvar::new(),
             tasks: Mutex::default(),
             standbys: Mutex::default(),
+            peers: Mutex::default(),
         }
+    }
+
+    /// What the group told last of processes that can be asked for state.
+    pub(crate) fn peers(&self) -> Vec<Peer> {
+        self.peers.lock().clone()
+    }
+
+    pub(crate) fn set_peers(&self, peers: Vec<Peer>) {
+        *self.peers.lock() = peers;
     }
 
     pub(crate) fn client_id(&self, index: usize) -> String {

@@ -69,6 +69,7 @@ pub(crate) struct Worker {
     pub(crate) standbys: Standbys,
     batch: usize,
     pub(crate) slowness: Slowness,
+    pub(crate) peers_told: Option<Duration>,
     pub(crate) last_commit: Duration,
     pub(crate) last_purge: Duration,
     /// Since when the broker has not answered.
@@ -129,6 +130,7 @@ impl Worker {
             standbys: Standbys::default(),
             batch: 32,
             slowness: Slowness::default(),
+            peers_told: None,
             last_commit,
             last_purge: last_commit,
             failing_since: None,
@@ -218,6 +220,7 @@ impl Worker {
             }
         }
         self.report();
+        self.tell_peers();
         group.map(|()| busy)
     }
 

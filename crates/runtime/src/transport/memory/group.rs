@@ -13,7 +13,7 @@ use super::assignor::{Candidate, assign};
 use super::broker::Broker;
 use super::offsets::Offsets;
 use super::plan::{Laid, Plan};
-use crate::transport::{Assignment, CommittedOffset, MemberOptions};
+use crate::transport::{Assignment, CommittedOffset, MemberOptions, Peer};
 
 /// How tasks change hands in the groups of a log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,6 +69,7 @@ pub(super) struct Group {
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) process: String,
+    server: Option<String>,
     pub(super) session_timeout: Duration,
     pub(super) rebalance_timeout: Duration,
     /// When it was last heard.
@@ -195,6 +196,7 @@ impl Group {
         let id = format!("{}-{:06}", options.client_id, self.n_joined);
         let member = Member {
             process: options.process_id.clone(),
+            server: options.application_server.clone(),
             session_timeout: options.session_timeout,
             rebalance_timeout: options.rebalance_timeout,
             heard: now,
@@ -253,6 +255,23 @@ impl Group {
             self.is_stopping &= !self.members.is_empty();
             self.rebalance(now);
         }
+    }
+
+    /// Which processes can be asked for which state; a classic group does not carry it.
+    pub(super) fn peers(&self) -> Vec<Peer> {
+        let Some(laid) = self.laid.as_ref().filter(|_| self.mode == GroupMode::Streams) else {
+            return Vec::new();
+        };
+        let mut peers: BTreeMap<&str, Peer> = BTreeMap::new();
+        for member in self.members.values() {
+            let Some(server) = &member.server else { continue };
+            let peer = peers
+                .entry(server)
+                .or_insert_with(|| Peer { server: server.clone(), ..Peer::default() });
+            peer.active.extend(member.owned.keys().flat_map(|task| laid.inputs(*task)));
+            peer.standby.extend(member.standby.iter().flat_map(|task| laid.inputs(*task)));
+        }
+        peers.into_values().collect()
     }
 
     /// Asks every member to stop, until all have left.

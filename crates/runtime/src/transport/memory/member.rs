@@ -11,7 +11,7 @@ use super::fault::{Request, RequestKind};
 use super::group::{Proof, Standing};
 use super::plan::Plan;
 use crate::transport::{
-    Assignment, CommittedOffset, GroupMetadata, MemberOptions, Membership, MembershipEvent,
+    Assignment, CommittedOffset, GroupMetadata, MemberOptions, Membership, MembershipEvent, Peer,
 };
 
 /// A member of a group of a [`MemoryLog`](super::MemoryLog).
@@ -193,6 +193,10 @@ impl Membership for MemoryMember {
                 })
             })
         })
+    }
+
+    fn peers(&mut self) -> Vec<Peer> {
+        self.broker.with_group(&self.options.application_id, |group, _| group.peers())
     }
 
     fn group_metadata(&mut self) -> Result<GroupMetadata> {

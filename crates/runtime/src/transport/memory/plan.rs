@@ -102,6 +102,12 @@ impl Plan {
 }
 
 impl Laid {
+    /// What a task reads.
+    pub(super) fn inputs(&self, task: TaskId) -> impl Iterator<Item = TopicPartition> {
+        let inputs = self.layout.inputs(task).into_iter();
+        inputs.map(|input| TopicPartition::new(input.topic, input.partition))
+    }
+
     /// True if this task reads this partition.
     pub(super) fn reads(&self, task: TaskId, name: &TopicPartition) -> bool {
         task.partition == name.partition
