@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use kstreams::UncaughtVerdict;
 use kstreams::prelude::*;
+use kstreams::state::rocks::RocksMemory;
 
 use super::process::Role;
 
@@ -28,6 +29,7 @@ pub(super) fn group(amount: u64) -> String {
 
 /// Runs the application until this process is killed or told to end.
 pub(super) fn run(role: &Role) {
+    RocksMemory::set_process(role.get("rocks").parse().unwrap()).unwrap();
     let config = Config::new(role.get("app"))
         .threads(2)
         .guarantee(Guarantee::ExactlyOnce)

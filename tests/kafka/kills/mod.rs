@@ -53,6 +53,7 @@ fn killed_processes_lose_nothing_and_repeat_nothing() {
             0 => Disturbance::Processes,
             _ => Disturbance::ProcessesAndBroker,
         },
+        rocks_bytes: 64 << 20,
     };
     println!("{options:?}");
     let mut run = Run::new(options);

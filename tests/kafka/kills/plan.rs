@@ -28,6 +28,8 @@ pub(super) struct Options {
     /// Input records per second.
     pub(super) rate: u64,
     pub(super) disturbance: Disturbance,
+    /// The memory of RocksDB in each process, in bytes.
+    pub(super) rocks_bytes: u64,
 }
 
 /// Whom a run disturbs.

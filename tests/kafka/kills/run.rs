@@ -94,6 +94,7 @@ impl Run {
         let role = Role::default()
             .with("bootstrap", broker.bootstrap())
             .with("app", "kills")
+            .with("rocks", options.rocks_bytes)
             .with("session", SESSION.as_millis())
             .with("transaction", TRANSACTION.as_millis());
         let process = |number: usize| {
