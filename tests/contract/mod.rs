@@ -57,6 +57,8 @@ macro_rules! contract_tests {
             }
             transactions {
                 a_commit_makes_records_visible,
+                a_commit_goes_on_beside_the_caller,
+                a_refused_commit_is_told_by_its_poll,
                 an_abort_hides_records,
                 an_open_transaction_blocks_what_lies_behind,
                 markers_take_offsets,

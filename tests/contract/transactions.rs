@@ -1,11 +1,13 @@
 //! Transactions: what becomes visible when, and who is fenced.
 
+use std::sync::Arc;
+
 use kstreams_core::error::ErrorKind;
 use kstreams_runtime::transport::{Isolation, OffsetSpec};
 
 use super::Fixture;
 use super::support::{
-    Client, LONG, Reader, SHORT, fill, flush, next, partition, send, transactional, until,
+    Client, LONG, N_STEPS, Reader, SHORT, fill, flush, next, partition, send, transactional, until,
 };
 
 pub(crate) fn a_commit_makes_records_visible(fixture: &dyn Fixture) {
@@ -165,6 +167,52 @@ pub(crate) fn offsets_become_visible_with_the_commit(fixture: &dyn Fixture) {
     }
     producer.commit_transaction(LONG).expect("committed");
     assert_eq!(client.committed(&name), Some(next(7, "after")));
+}
+
+pub(crate) fn a_commit_goes_on_beside_the_caller(fixture: &dyn Fixture) {
+    let (log, topic) = (fixture.log(), fixture.unique("beside"));
+    fixture.create_topic(&topic, 1);
+    let group = fixture.unique("beside-app");
+    let mut client = Client::joined(&log, &group, "one", &topic, 1);
+    let name = partition(&topic, 0);
+    let mut producer = transactional(&log, &fixture.unique("beside-id"));
+    for (round, text) in ["a", "b", "c"].into_iter().enumerate() {
+        producer.begin_transaction().expect("begun");
+        send(&mut *producer, &topic, 0, "k", text).expect("sent");
+        let metadata = client.member.group_metadata().expect("metadata");
+        let offsets = [(name.clone(), next(round as i64, text))];
+        producer.start_commit(&offsets, &metadata, LONG, Arc::new(|| {})).expect("started");
+        let polls = (0..N_STEPS).map(|_| producer.poll_commit(SHORT).expect("polled"));
+        assert!(polls.take(N_STEPS).any(|is_done| is_done), "it does not end");
+        assert_eq!(client.committed(&name), Some(next(round as i64, text)));
+    }
+    let mut reader = Reader::new(&log, &topic, Isolation::ReadCommitted);
+    assert_eq!(reader.texts(), ["a", "b", "c"]);
+}
+
+pub(crate) fn a_refused_commit_is_told_by_its_poll(fixture: &dyn Fixture) {
+    let (log, topic) = (fixture.log(), fixture.unique("beside-fenced"));
+    fixture.create_topic(&topic, 1);
+    let group = fixture.unique("beside-fenced-app");
+    let mut client = Client::joined(&log, &group, "one", &topic, 1);
+    let id = fixture.unique("beside-fenced-id");
+    let mut first = transactional(&log, &id);
+    first.begin_transaction().expect("begun");
+    send(&mut *first, &topic, 0, "k", "first").expect("sent");
+    flush(&mut *first);
+    let _second = transactional(&log, &id);
+    let metadata = client.member.group_metadata().expect("metadata");
+    let offsets = [(partition(&topic, 0), next(1, ""))];
+    let started = first.start_commit(&offsets, &metadata, LONG, Arc::new(|| {}));
+    let outcome = started.and_then(|()| {
+        (0..N_STEPS)
+            .map(|_| first.poll_commit(SHORT))
+            .find(|polled| !matches!(polled, Ok(false)))
+            .expect("an end")
+    });
+    assert_eq!(outcome.expect_err("fenced").kind(), ErrorKind::Fenced);
+    let mut reader = Reader::new(&log, &topic, Isolation::ReadCommitted);
+    assert_eq!(reader.texts(), [""; 0]);
 }
 
 pub(crate) fn offsets_of_an_aborted_transaction_are_forgotten(fixture: &dyn Fixture) {

@@ -54,6 +54,13 @@ pub trait StateStore: Any + Send + Sync {
     /// If the disk refuses; the store must then be closed and opened again.
     fn commit(&self, changelog_offset: Option<Offset>) -> Result;
 
+    /// Fixes what the next [`commit`](Self::commit) makes durable: writes after it are for the commit
+    /// after that. So the engine goes on while the log commits. A store that cannot tell them apart
+    /// returns false, and the engine waits.
+    fn freeze(&self) -> bool {
+        false
+    }
+
     /// Forgets all uncommitted writes. A store that cannot do so returns false and is rebuilt from
     /// its changelog.
     fn rollback(&self) -> bool;

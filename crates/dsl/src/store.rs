@@ -110,6 +110,10 @@ impl StateStore for DslStore {
         self.store.restore(records, through)
     }
 
+    fn freeze(&self) -> bool {
+        self.store.freeze()
+    }
+
     fn commit(&self, changelog_offset: Option<Offset>) -> Result {
         self.store.commit(changelog_offset)
     }

@@ -3,6 +3,8 @@
 //! At least once: flush, offsets, stores. Exactly once: flush, offsets inside the transaction,
 //! commit it, stores. Stores come last in both, so what they hold is always in the log.
 
+use std::time::Duration;
+
 use kstreams_core::error::{Error, Result};
 use kstreams_core::record::TopicPartition;
 
@@ -13,8 +15,14 @@ use crate::task::Task;
 use crate::transport::CommittedOffset;
 use crate::worker::Worker;
 
+/// How long a commit that is going on is waited for before it is asked again.
+const STEP: Duration = Duration::from_millis(100);
+
 impl Worker {
     pub(crate) fn commit_if_due(&mut self) -> Result {
+        if self.underway.is_some() {
+            return self.advance_commit(Duration::ZERO).map(drop);
+        }
         let config = &self.shared.config;
         let since = config.clock.monotonic().saturating_sub(self.last_commit);
         let mut due = since >= config.commit_interval_or_default();
@@ -23,15 +31,26 @@ impl Worker {
             due |= task.take_commit_request();
             n_bytes += task.uncommitted_bytes();
         }
-        if due || n_bytes >= config.commit_bytes { self.commit() } else { Ok(()) }
+        if !due && n_bytes < config.commit_bytes {
+            return Ok(());
+        }
+        let goes_on = config.guarantee == Guarantee::ExactlyOnce && !self.slowness.is_careful();
+        self.commit_all(goes_on)
     }
 
-    /// Commits all tasks of this thread together.
+    /// Commits all tasks of this thread together, and waits for it.
     ///
     /// # Errors
     /// `Timeout` and `Unavailable`: nothing is lost; with exactly-once the outcome is unknown and
     /// the producer has to be replaced. `Fenced`: the tasks have other owners.
     pub(crate) fn commit(&mut self) -> Result {
+        while self.underway.is_some() && !self.advance_commit(STEP)? {}
+        self.commit_all(false)
+    }
+
+    /// Commits, or begins to: if a task `goes_on`, it works on the next commit while the log is
+    /// busy with this one, as far as all stores can keep the two apart.
+    fn commit_all(&mut self, goes_on: bool) -> Result {
         if self.is_outlet_spent {
             return Ok(());
         }
@@ -58,6 +77,23 @@ impl Worker {
             return Ok(());
         }
         let timeout = self.shared.config.request_timeout;
+        self.tasks.values_mut().for_each(Task::freeze_positions);
+        if self.shared.has(Bug::StoresBeforeLog) {
+            self.outlet.flush(timeout)?;
+            for task in self.tasks.values_mut() {
+                task.commit_stores(&self.outlet)?;
+            }
+        }
+        if goes_on && self.freeze_tasks() {
+            if self.shared.has(Bug::SkipOffsets) {
+                offsets.clear();
+            }
+            let group = self.membership.group_metadata()?;
+            self.outlet.start_commit(&offsets, &group, timeout, self.consumer.waker())?;
+            self.underway = Some(offsets);
+            // A log that had nothing to wait for is done.
+            return self.advance_commit(Duration::ZERO).map(drop);
+        }
         if self.shared.has(Bug::CommitBeforeFlush)
             && self.shared.config.guarantee == Guarantee::AtLeastOnce
             && !offsets.is_empty()
@@ -67,11 +103,6 @@ impl Worker {
         }
         self.outlet.flush(timeout)?;
         self.shared.pass(CrashPoint::Produced);
-        if self.shared.has(Bug::StoresBeforeLog) {
-            for task in self.tasks.values_mut() {
-                task.commit_stores(&self.outlet)?;
-            }
-        }
         match self.shared.config.guarantee {
             Guarantee::AtLeastOnce => {
                 if !offsets.is_empty() {
@@ -86,21 +117,61 @@ impl Worker {
                 self.outlet.commit_transaction(&offsets, &group, timeout)?;
             }
         }
+        self.committed(&offsets)
+    }
+
+    /// Fixes in all tasks what the commit is of; false if some store cannot.
+    fn freeze_tasks(&mut self) -> bool {
+        let keeps_apart = !self.shared.has(Bug::CommitThawed);
+        if !self.tasks.values_mut().all(|task| task.freeze(keeps_apart)) {
+            self.tasks.values_mut().for_each(Task::thaw);
+            return false;
+        }
+        self.tasks.values_mut().for_each(Task::go_on);
+        true
+    }
+
+    /// Looks after the commit that is going on; true if it is done.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    fn advance_commit(&mut self, wait: Duration) -> Result<bool> {
+        self.shared.pass(CrashPoint::CommitUnderway);
+        match self.outlet.poll_commit(wait) {
+            Ok(false) => return Ok(false),
+            Ok(true) => {}
+            Err(error) => {
+                self.underway = None;
+                return Err(error);
+            }
+        }
+        let Some(offsets) = self.underway.take() else { return Ok(true) };
+        self.committed(&offsets)?;
+        // What waited for it.
+        for task in self.tasks.values_mut() {
+            task.drain(&mut self.outlet)?;
+        }
+        Ok(true)
+    }
+
+    /// The log has committed: the stores follow.
+    fn committed(&mut self, offsets: &[(TopicPartition, CommittedOffset)]) -> Result {
         if let Some(probe) = &self.shared.config.probe {
-            probe.committed(&offsets);
+            probe.committed(offsets);
             probe.pass(CrashPoint::LogCommitted);
         }
-        let dirty = self.tasks.values().filter(|task| task.is_dirty()).map(|task| task.id);
-        self.slowness.committed(dirty);
+        let has_gone_on = self.tasks.values().any(Task::is_underway);
+        let is_part = |task: &&mut Task| !has_gone_on || task.is_underway();
+        self.slowness.committed(self.tasks.values_mut().filter(is_part).map(|task| task.id));
         let mut first_error: Option<Error> = None;
-        for task in self.tasks.values_mut() {
+        for task in self.tasks.values_mut().filter(is_part) {
             // The log has it: a store that fails now is behind, never ahead.
             if let Err(error) = task.committed(&self.outlet) {
                 first_error.get_or_insert(error);
             }
             self.shared.update(task.info());
         }
-        self.purge_if_due(&offsets);
+        self.purge_if_due(offsets);
         self.shared.pass(CrashPoint::CommitEnds);
         first_error.map_or(Ok(()), Err)
     }

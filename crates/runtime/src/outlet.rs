@@ -12,9 +12,11 @@ use kstreams_core::sink::{OutRecord, Outbox};
 use kstreams_core::task::TaskId;
 
 use crate::config::{Config, Guarantee};
+use crate::planted::{Bug, is_planted};
 use crate::probe::{CrashPoint, Probe};
 use crate::transport::{
     CommittedOffset, FailedDelivery, GroupMetadata, OutgoingRecord, Producer, Sent, TopicHandle,
+    Waker,
 };
 
 /// How long one wait for room in the producer's queue takes.
@@ -24,6 +26,10 @@ pub(crate) struct Outlet {
     producer: Box<dyn Producer>,
     guarantee: Guarantee,
     in_transaction: bool,
+    /// A commit is going on: nothing may be sent before its end.
+    is_committing: bool,
+    /// Planted: nothing is held back meanwhile.
+    is_leaking: bool,
     handlers: Arc<Handlers>,
     /// How long a full queue is waited for.
     full_timeout: Duration,
@@ -43,6 +49,8 @@ impl Outlet {
             producer,
             guarantee: config.guarantee,
             in_transaction: false,
+            is_committing: false,
+            is_leaking: is_planted(config, Bug::SendWhileCommitting),
             handlers: Arc::clone(&config.handlers),
             full_timeout: config.task_timeout,
             n_dropped: 0,
@@ -178,6 +186,9 @@ impl Outlet {
     /// # Errors
     /// If a record was refused and the handler decided to fail.
     pub(crate) fn poll(&mut self) -> Result {
+        if self.is_committing {
+            return Ok(());
+        }
         self.producer.poll(Duration::ZERO);
         self.check_failures()
     }
@@ -260,6 +271,50 @@ impl Outlet {
         self.producer.commit_transaction(timeout)?;
         self.in_transaction = false;
         Ok(())
+    }
+
+    /// True while a commit is going on, so that nothing may be sent.
+    pub(crate) fn is_held(&self) -> bool {
+        self.is_committing && !self.is_leaking
+    }
+
+    /// Begins to commit the transaction together with the input positions, and returns before the
+    /// end.
+    ///
+    /// # Errors
+    /// As [`Producer::start_commit`]; after any of them this outlet must be replaced.
+    pub(crate) fn start_commit(
+        &mut self,
+        offsets: &[(TopicPartition, CommittedOffset)],
+        group: &GroupMetadata,
+        timeout: Duration,
+        done: Waker,
+    ) -> Result {
+        self.ensure_transaction()?;
+        let started = self.producer.start_commit(offsets, group, timeout, done);
+        self.is_committing = started.is_ok();
+        self.told_first(started)
+    }
+
+    /// True once the commit is done; waits for at most `wait`.
+    ///
+    /// # Errors
+    /// As [`start_commit`](Self::start_commit).
+    pub(crate) fn poll_commit(&mut self, wait: Duration) -> Result<bool> {
+        let polled = self.producer.poll_commit(wait);
+        self.is_committing = matches!(polled, Ok(false));
+        if matches!(polled, Ok(true)) {
+            self.in_transaction = false;
+        }
+        self.told_first(polled)
+    }
+
+    /// A record that was refused says more than the commit that failed by it.
+    fn told_first<T>(&mut self, outcome: Result<T>) -> Result<T> {
+        if outcome.is_err() {
+            self.check_failures()?;
+        }
+        outcome
     }
 
     /// Gives up what was sent since the last commit, if anything.

@@ -43,6 +43,10 @@ bugs! {
     CommitBeforeFlush = "commit-before-flush",
     /// Stores commit before the log does.
     StoresBeforeLog = "stores-before-log",
+    /// What is written while the log commits goes to disk with that commit.
+    CommitThawed = "commit-thawed",
+    /// Output leaves while the transaction before it is being committed.
+    SendWhileCommitting = "send-while-committing",
     /// A fenced worker takes a new producer and keeps its tasks.
     KeepWhenFenced = "keep-when-fenced",
     /// A producer is used again after a commit whose outcome is not known.

@@ -94,6 +94,8 @@ crash_points! {
     Produced = "produced",
     /// Positions are part of the transaction, which is still open.
     OffsetsSent = "offsets-sent",
+    /// The log is committing, and the tasks go on.
+    CommitUnderway = "commit-underway",
     /// The log has committed, the stores have not.
     LogCommitted = "log-committed",
     /// One store has committed.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kstreams_core::error::{Error, ErrorKind, Result};
+use kstreams_core::record::TopicPartition;
 use kstreams_core::task::TaskId;
 use kstreams_core::time::millis;
 
@@ -22,8 +23,8 @@ use crate::slowness::Slowness;
 use crate::standbys::Standbys;
 use crate::task::{Means, Restoring, Share, Task};
 use crate::transport::{
-    Assignment, Consumer, ConsumerOptions, Isolation, MemberOptions, Membership, MembershipEvent,
-    ProducerOptions, Waker,
+    Assignment, CommittedOffset, Consumer, ConsumerOptions, Isolation, MemberOptions, Membership,
+    MembershipEvent, ProducerOptions, Waker,
 };
 
 /// Bounds of how many records a task processes before the others have their turn.
@@ -56,6 +57,8 @@ pub(crate) struct Worker {
     pub(crate) outlet: Outlet,
     /// The outlet must not be used again: its last transaction may have ended in either way.
     pub(crate) is_outlet_spent: bool,
+    /// The positions of the commit that is going on while tasks work.
+    pub(crate) underway: Option<Vec<(TopicPartition, CommittedOffset)>>,
     /// What the group wants this worker to own.
     target: Assignment,
     /// The group is sharing out anew: nothing may be processed or committed.
@@ -121,6 +124,7 @@ impl Worker {
             membership,
             outlet,
             is_outlet_spent: false,
+            underway: None,
             target: Assignment::default(),
             suspended: false,
             pause: Pause::None,
@@ -170,6 +174,10 @@ impl Worker {
         let mut timeout = config.poll;
         if !self.joined || self.suspended || !self.pending.is_empty() {
             // News from the group does not wake the consumer.
+            timeout = timeout.min(SETTLING);
+        }
+        if self.underway.is_some() {
+            // Its end wakes the consumer on a real log; a step of a simulated one does not.
             timeout = timeout.min(SETTLING);
         }
         if self.tasks.values().any(Task::is_dirty) {
@@ -275,7 +283,8 @@ impl Worker {
         let is_late = self.shared.has(Bug::ReleaseLate);
         let gone = |id: &TaskId| !target.active.contains(id) && !is_late;
         let released: Vec<TaskId> = self.tasks.keys().copied().filter(gone).collect();
-        if !self.suspended && released.iter().any(|id| self.tasks[id].is_dirty()) {
+        let is_at_stake = |id: &TaskId| self.tasks[id].is_dirty() || self.tasks[id].is_underway();
+        if !self.suspended && released.iter().any(is_at_stake) {
             self.commit_before_release();
         }
         for id in &released {
@@ -504,6 +513,8 @@ impl Worker {
 
     /// Closes every task without a commit and opens those that are still ours anew.
     pub(crate) fn give_up_all(&mut self) -> Result {
+        // Its outcome is not known here; the next producer settles it.
+        self.is_outlet_spent |= self.underway.take().is_some();
         if !self.is_outlet_spent
             && let Err(error) = self.outlet.abort(self.shared.config.request_timeout)
         {

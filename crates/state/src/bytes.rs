@@ -32,7 +32,11 @@ pub(crate) trait ByteStore: Send + Sync + 'static {
     /// Writes what `fill` writes, as committed data, atomically with the end it returns.
     fn restore(&self, fill: Fill<'_>) -> Result;
 
-    /// Makes the uncommitted writes durable, atomically with `end`.
+    /// Fixes what the next commit makes durable.
+    fn freeze(&self);
+
+    /// Makes the uncommitted writes durable, atomically with `end`: those before the last freeze, if
+    /// there was one since the last commit.
     fn commit(&self, end: End) -> Result;
 
     /// Forgets the uncommitted writes, or says that it cannot.

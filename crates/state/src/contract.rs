@@ -123,7 +123,9 @@ fn run(open: Open<'_>, reopens: bool, seed: u64) {
     let random = Random::seeded(seed);
     let mut store = open();
     let (mut committed, mut current, mut mark) = (Entries::new(), Entries::new(), Mark::EMPTY);
-    for step in 0..1500_i64 {
+    // What the next commit is of, if it was fixed.
+    let mut frozen: Option<Entries> = None;
+    for step in 0..2500_i64 {
         match random.below(100) {
             0..40 => {
                 let (key, len) = (random_key(&random), random.below(50) as usize);
@@ -147,18 +149,30 @@ fn run(open: Open<'_>, reopens: bool, seed: u64) {
             }
             90..94 => {
                 mark = Mark { offset: Some(step), time: step * 2, sequence: step as i32 };
+                if let Some(frozen) = frozen.take() {
+                    // Nothing is written below a floor that is fixed, so there is none here.
+                    store.commit(End { mark, floor: None }).unwrap();
+                    committed = frozen;
+                    continue;
+                }
                 let floor = (random.below(4) == 0).then(|| random_key(&random));
                 store.commit(End { mark, floor: floor.clone() }).unwrap();
                 current.retain(|key, _| floor.as_ref().is_none_or(|floor| key >= floor));
                 committed = current.clone();
             }
-            94..96 => {
+            94 => {
+                store.freeze();
+                frozen.get_or_insert_with(|| current.clone());
+            }
+            95 => {
+                frozen = None;
                 assert!(store.rollback());
                 assert_eq!(store.uncommitted_bytes(), 0);
                 current = committed.clone();
             }
             96..98 => {
                 // Restoring happens on committed data only.
+                frozen = None;
                 store.rollback();
                 mark.offset = Some(step);
                 let (put, delete) = (random_key(&random), random_key(&random));
@@ -175,10 +189,12 @@ fn run(open: Open<'_>, reopens: bool, seed: u64) {
             98 if reopens => {
                 store.close().unwrap();
                 store = open();
+                frozen = None;
                 current = committed.clone();
             }
             99 if random.below(4) == 0 => {
                 store.wipe().unwrap();
+                frozen = None;
                 (committed, current, mark) = Default::default();
             }
             _ => assert_eq!(store.mark().unwrap(), mark),

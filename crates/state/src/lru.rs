@@ -140,6 +140,10 @@ impl ByteStore for Lru {
         self.entries.restore(&mut tracked)
     }
 
+    fn freeze(&self) {
+        self.entries.freeze();
+    }
+
     fn commit(&self, end: End) -> Result {
         self.entries.commit(end)
     }

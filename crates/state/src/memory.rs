@@ -23,8 +23,10 @@ struct Inner {
     mark: Mark,
     /// What rollback puts back, in the order of the writes; `None` where nothing may be undone.
     journal: Option<Vec<(SmallBytes, Option<SmallBytes>)>>,
-    /// Counts commits: a slot of this epoch is in the journal already.
+    /// Counts commits and freezes: a slot of this epoch is in the journal already.
     epoch: u32,
+    /// How much of the journal the next commit settles, if not all.
+    frozen: Option<usize>,
     uncommitted_bytes: usize,
 }
 
@@ -39,7 +41,16 @@ impl Memory {
     pub(crate) fn new(transactional: bool) -> Self {
         let journal = transactional.then(Vec::new);
         let (map, mark) = (ByteMap::default(), Mark::EMPTY);
-        Self { inner: RwLock::new(Inner { map, mark, journal, epoch: 1, uncommitted_bytes: 0 }) }
+        Self {
+            inner: RwLock::new(Inner {
+                map,
+                mark,
+                journal,
+                epoch: 1,
+                frozen: None,
+                uncommitted_bytes: 0,
+            }),
+        }
     }
 }
 
@@ -81,8 +92,9 @@ impl Inner {
     fn settle(&mut self) {
         self.epoch = self.epoch.wrapping_add(1);
         self.uncommitted_bytes = 0;
+        let frozen = self.frozen.take();
         if let Some(journal) = &mut self.journal {
-            journal.clear();
+            journal.drain(..frozen.unwrap_or(journal.len()).min(journal.len()));
             journal.shrink_to(KEPT_JOURNAL);
         }
     }
@@ -177,6 +189,15 @@ impl ByteStore for Memory {
         Ok(())
     }
 
+    fn freeze(&self) {
+        let mut inner = self.inner.write();
+        if inner.frozen.is_none() {
+            inner.frozen = inner.journal.as_ref().map(Vec::len);
+            // What is written now has its value of before in the journal behind the frozen part.
+            inner.epoch = inner.epoch.wrapping_add(1);
+        }
+    }
+
     fn commit(&self, end: End) -> Result {
         let mut inner = self.inner.write();
         inner.end(end);
@@ -187,6 +208,7 @@ impl ByteStore for Memory {
     fn rollback(&self) -> bool {
         let mut inner = self.inner.write();
         let Some(mut journal) = inner.journal.take() else { return false };
+        inner.frozen = None;
         for (key, old) in journal.drain(..).rev() {
             inner.map.remove(&key);
             if let Some(value) = old {
@@ -210,6 +232,7 @@ impl ByteStore for Memory {
         let mut inner = self.inner.write();
         inner.map = ByteMap::default();
         inner.mark = Mark::EMPTY;
+        inner.frozen = None;
         inner.settle();
         Ok(())
     }

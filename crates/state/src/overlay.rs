@@ -51,6 +51,8 @@ struct Layers {
     previous: Generation,
     /// True while the base may not have the previous generation yet.
     in_flight: bool,
+    /// True if the next commit is of the previous generation alone.
+    is_frozen: bool,
 }
 
 /// Writes of one commit interval; `None` is a delete.
@@ -179,7 +181,10 @@ impl<B: Base> ByteStore for Overlay<B> {
     }
 
     fn approximate_len(&self) -> Result<u64> {
-        let uncommitted = self.layers.read().active.writes.len() as u64;
+        let layers = self.layers.read();
+        let in_flight = if layers.in_flight { layers.previous.writes.len() } else { 0 };
+        let uncommitted = (layers.active.writes.len() + in_flight) as u64;
+        drop(layers);
         Ok(self.base.approximate_len()? + uncommitted)
     }
 
@@ -197,8 +202,20 @@ impl<B: Base> ByteStore for Overlay<B> {
         self.base.write(fill, true)
     }
 
+    fn freeze(&self) {
+        let mut layers = self.layers.write();
+        if !layers.is_frozen {
+            layers.freeze();
+            layers.is_frozen = true;
+        }
+    }
+
     fn commit(&self, end: End) -> Result {
-        self.layers.write().freeze();
+        let mut layers = self.layers.write();
+        if !std::mem::take(&mut layers.is_frozen) {
+            layers.freeze();
+        }
+        drop(layers);
         let layers = self.layers.read();
         let mut fill = |writes: &mut dyn Writes| {
             // In order, since a memtable then finds each place next to the one before.
@@ -222,6 +239,7 @@ impl<B: Base> ByteStore for Overlay<B> {
     fn rollback(&self) -> bool {
         let mut layers = self.layers.write();
         layers.active.clear();
+        layers.is_frozen = false;
         if layers.in_flight {
             layers.previous.clear();
             layers.in_flight = false;

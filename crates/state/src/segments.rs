@@ -13,6 +13,7 @@ use std::time::Duration;
 use kstreams_core::Result;
 use kstreams_core::record::Offset;
 use kstreams_core::time::millis;
+use parking_lot::Mutex;
 
 use crate::bytes::{ByteStore, End, Mark};
 use crate::scan::{Pages, Scan};
@@ -59,6 +60,8 @@ pub(crate) struct Segments {
     /// The first segment that was not removed yet.
     first_kept: AtomicI64,
     n_dropped: AtomicU64,
+    /// What the next commit writes, if it was fixed before.
+    frozen: Mutex<Option<End>>,
     /// True if an entry is too old by its own time, not by that of its segment: Java's stores in
     /// memory have no segments.
     is_exact: bool,
@@ -74,6 +77,7 @@ impl Segments {
             sequence: AtomicI32::new(mark.sequence),
             first_kept: AtomicI64::new(0),
             n_dropped: AtomicU64::new(0),
+            frozen: Mutex::new(None),
         }
     }
 
@@ -145,8 +149,23 @@ impl Segments {
         out.extend_from_slice(&self.retention.segment(time).to_be_bytes());
     }
 
+    /// Fixes what the next commit writes beside the entries: later ones may be given up.
+    pub(crate) fn freeze(&self) {
+        let mut frozen = self.frozen.lock();
+        if frozen.is_none() {
+            *frozen = Some(self.now(None));
+        }
+    }
+
     /// What a commit at this offset writes beside the entries.
     pub(crate) fn end(&self, offset: Option<Offset>) -> End {
+        match self.frozen.lock().take() {
+            Some(end) => End { mark: Mark { offset, ..end.mark }, ..end },
+            None => self.now(offset),
+        }
+    }
+
+    fn now(&self, offset: Option<Offset>) -> End {
         let (time, sequence) = (self.observed(), self.sequence.load(Ordering::Relaxed));
         let first = self.retention.segment(time.saturating_sub(self.retention.retention));
         let removed = self.first_kept.swap(first, Ordering::Relaxed);
@@ -159,6 +178,7 @@ impl Segments {
         self.observed.store(mark.time, Ordering::Relaxed);
         self.sequence.store(mark.sequence, Ordering::Relaxed);
         self.first_kept.store(0, Ordering::Relaxed);
+        *self.frozen.lock() = None;
     }
 
     /// The scans, one for each segment, of entries with times from `from` to `to` (inclusive, cut

@@ -173,6 +173,11 @@ impl StateStore for TimeOrderedBuffer {
         Ok(())
     }
 
+    /// A commit notes an offset alone; what is given up is given up whole, and restored.
+    fn freeze(&self) -> bool {
+        true
+    }
+
     fn commit(&self, changelog_offset: Option<Offset>) -> Result {
         let held = &mut *self.held.lock();
         held.offset = changelog_offset.or(held.offset);

@@ -47,6 +47,11 @@ impl Acks {
         }
     }
 
+    /// True if a record was refused since the last call of [`failures`](Self::failures).
+    pub(super) fn has_failures(&self) -> bool {
+        !self.failures.is_empty()
+    }
+
     /// Takes the refused records.
     pub(super) fn failures(&mut self) -> Vec<FailedDelivery> {
         std::mem::take(&mut self.failures)

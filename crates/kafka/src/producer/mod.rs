@@ -1,177 +1,108 @@
-//! Writing records: hand-over, delivery reports, and draining.
+//! Writing records, alone or in transactions.
+//!
+//! The producer of a thread lies in its `core`. While a transaction is being committed the core is
+//! with a thread of its own, as librdkafka waits for each of its steps; then it comes back.
 
 mod acks;
+mod committer;
+mod core;
 mod transactions;
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use kstreams_core::error::{Error, ErrorKind, Result};
 use kstreams_core::record::{Offset, TopicPartition};
 use kstreams_runtime::transport::{
     CommittedOffset, FailedDelivery, GroupMetadata, OutgoingRecord, Producer, ProducerOptions,
-    Sent, TopicHandle,
+    Sent, TopicHandle, Waker,
 };
 use rdkafka::ClientConfig;
-use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::producer::{BaseProducer, Producer as _};
 
-use crate::client::{Context, Deadline, log};
-use crate::error;
-use crate::ffi::{self, EventKind, Handle, Queue, Topic};
-
-use self::acks::Acks;
+use self::committer::{Committer, Job};
+use self::core::Core;
 
 /// The producer of one thread.
 pub(crate) struct KafkaProducer {
-    topics: Vec<Topic>,
-    by_name: HashMap<String, TopicHandle>,
-    acks: Acks,
-    main: Queue,
-    client: Arc<BaseProducer<Context>>,
-    handle: Arc<dyn Handle>,
+    place: Place,
+    /// What came of a commit that was waited for by something else than its poll.
+    outcome: Option<Result>,
+    /// Made for the first commit.
+    committer: Option<Committer>,
+}
+
+/// Where the core is.
+enum Place {
+    Here(Box<Core>),
+    Committing(Receiver<(Box<Core>, Result)>),
+    /// The thread that had it is gone.
+    Lost,
 }
 
 impl KafkaProducer {
     /// An idempotent producer, transactional if it has an id; connects in the background.
-    pub(crate) fn new(mut config: ClientConfig, options: &ProducerOptions) -> Result<Self> {
-        if let Some(id) = &options.transactional_id {
-            config.set("transactional.id", id);
-            let millis = options.transaction_timeout.as_millis().to_string();
-            config.set("transaction.timeout.ms", millis);
-        }
-        let client: BaseProducer<Context> = config
-            .create_with_context(Context::default())
-            .map_err(|refused| error::refused(refused, "producer"))?;
-        let client = Arc::new(client);
-        let handle: Arc<dyn Handle> = Arc::clone(&client) as Arc<dyn Handle>;
-        Ok(Self {
-            topics: Vec::new(),
-            by_name: HashMap::new(),
-            acks: Acks::default(),
-            main: Queue::main(&handle),
-            client,
-            handle,
-        })
+    pub(crate) fn new(config: ClientConfig, options: &ProducerOptions) -> Result<Self> {
+        let core = Core::new(config, options)?;
+        Ok(Self { place: Place::Here(Box::new(core)), outcome: None, committer: None })
     }
 
-    /// Works on one event; false if there was none in time.
-    fn serve(&mut self, wait: Duration) -> bool {
-        let Some(event) = self.main.poll(wait) else { return false };
-        match event.kind() {
-            EventKind::Deliveries => {
-                let fatal = || fatal(&self.client);
-                event.deliveries().for_each(|report| self.acks.take(&report, &fatal));
-            }
-            EventKind::Log(level, line) => log(level, &line),
-            EventKind::Error(code, reason, _) => {
-                self.client.context().trouble().note(code, &reason);
-            }
-            EventKind::Offsets | EventKind::Other => {}
+    /// The core; waits for a commit that is going on, which is bounded.
+    fn core(&mut self) -> Result<&mut Core> {
+        if let Place::Committing(back) = &self.place {
+            let came = back.recv().ok();
+            self.take_back(came);
         }
-        true
-    }
-
-    /// Serves until every record has its report; false if the time is over before.
-    ///
-    /// rdkafka's own flush sleeps 100 ms at a time while anything is on its way.
-    fn drain(&mut self, deadline: Deadline) -> bool {
-        loop {
-            while self.serve(Duration::ZERO) {}
-            if self.client.in_flight_count() == 0 {
-                return true;
-            }
-            if deadline.is_over() {
-                return false;
-            }
-            ffi::transaction::hurry(&self.handle, STEP.min(deadline.remaining()));
-            self.serve(STEP.min(deadline.remaining()));
+        match &mut self.place {
+            Place::Here(core) => Ok(core),
+            Place::Committing(_) | Place::Lost => Err(lost()),
         }
     }
 
-    /// Why a record was not taken in.
-    fn not_taken(&self, code: RDKafkaErrorCode, record: &OutgoingRecord<'_>) -> Error {
-        let name = self.by_name.iter().find(|(_, handle)| **handle == record.topic);
-        let name = name.map_or("", |(name, _)| name.as_str());
-        let error = match code {
-            RDKafkaErrorCode::Fatal | RDKafkaErrorCode::Fenced => {
-                return fatal(&self.client).unwrap_or_else(|| error::coded(code, "send"));
+    fn take_back(&mut self, came: Option<(Box<Core>, Result)>) {
+        self.place = match came {
+            Some((core, outcome)) => {
+                self.outcome = Some(outcome);
+                Place::Here(core)
             }
-            RDKafkaErrorCode::State => {
-                Error::new(ErrorKind::Fatal, "send: no transaction is open, or it must be aborted")
-            }
-            code => error::coded(code, "send"),
+            None => Place::Lost,
         };
-        match record.partition {
-            Some(partition) => error.at_partition(name, partition),
-            None => Error::new(error.kind(), format!("topic {name}: {}", error.message())),
-        }
     }
 }
 
 impl Producer for KafkaProducer {
     fn topic(&mut self, name: &str) -> Result<TopicHandle> {
-        if let Some(handle) = self.by_name.get(name) {
-            return Ok(*handle);
-        }
-        let topic = Topic::new(&self.handle, name)
-            .map_err(|code| error::coded(code, &format!("topic {name}")))?;
-        let handle = TopicHandle(self.topics.len());
-        self.acks.add(topic.identity(), name);
-        self.topics.push(topic);
-        self.by_name.insert(name.to_owned(), handle);
-        Ok(handle)
+        self.core()?.topic(name)
     }
 
     fn send(&mut self, record: &OutgoingRecord<'_>) -> Result<Sent> {
-        let sent = ffi::produce(
-            &self.topics[record.topic.0],
-            record.partition,
-            record.key,
-            record.value,
-            // librdkafka takes 0 for "now"; one millisecond off is the least wrong.
-            if record.timestamp.as_millis() == 0 { 1 } else { record.timestamp.as_millis() },
-            record.headers,
-            record.tag,
-        );
-        match sent {
-            Ok(()) => Ok(Sent::Queued),
-            Err(RDKafkaErrorCode::QueueFull) => Ok(Sent::Full),
-            Err(code) => Err(self.not_taken(code, record)),
-        }
+        self.core()?.send(record)
     }
 
     fn poll(&mut self, wait: Duration) {
-        if self.serve(wait) {
-            while self.serve(Duration::ZERO) {}
+        // While it commits, its reports are served there.
+        if let Place::Here(core) = &mut self.place {
+            core.poll(wait);
         }
     }
 
     fn failures(&mut self) -> Vec<FailedDelivery> {
-        self.acks.failures()
+        if let Place::Here(core) = &mut self.place { core.failures() } else { Vec::new() }
     }
 
     fn flush(&mut self, timeout: Duration) -> Result {
-        if self.drain(Deadline::after(timeout)) {
-            return Ok(());
-        }
-        let n_left = self.client.in_flight_count();
-        let doing = format!("flush: {n_left} records are not acknowledged");
-        Err(error::unanswered(self.client.context().trouble(), timeout, &doing))
+        self.core()?.flush(timeout)
     }
 
     fn last_offset(&self, partition: &TopicPartition) -> Option<Offset> {
-        let handle = self.by_name.get(&*partition.topic)?;
-        self.acks.last_offset(handle.0, partition.partition)
+        if let Place::Here(core) = &self.place { core.last_offset(partition) } else { None }
     }
 
     fn init_transactions(&mut self, timeout: Duration) -> Result {
-        self.init(timeout)
+        self.core()?.init(timeout)
     }
 
     fn begin_transaction(&mut self) -> Result {
-        self.begin()
+        self.core()?.begin()
     }
 
     fn send_offsets(
@@ -180,27 +111,52 @@ impl Producer for KafkaProducer {
         group: &GroupMetadata,
         timeout: Duration,
     ) -> Result {
-        self.add_offsets(offsets, group, timeout)
+        self.core()?.add_offsets(offsets, group, timeout)
     }
 
     fn commit_transaction(&mut self, timeout: Duration) -> Result {
-        self.commit(timeout)
+        self.core()?.commit(timeout)
+    }
+
+    fn start_commit(
+        &mut self,
+        offsets: &[(TopicPartition, CommittedOffset)],
+        group: &GroupMetadata,
+        timeout: Duration,
+        done: Waker,
+    ) -> Result {
+        self.core()?;
+        if self.committer.is_none() {
+            self.committer = Some(Committer::start()?);
+        }
+        let (Some(committer), Place::Here(core)) =
+            (&self.committer, std::mem::replace(&mut self.place, Place::Lost))
+        else {
+            return Err(lost());
+        };
+        let (offsets, group) = (offsets.to_vec(), group.clone());
+        let back = committer.take(|back| Job { core, offsets, group, timeout, done, back });
+        self.place = Place::Committing(back.ok_or_else(lost)?);
+        self.outcome = None;
+        Ok(())
+    }
+
+    fn poll_commit(&mut self, wait: Duration) -> Result<bool> {
+        if let Place::Committing(back) = &self.place {
+            match back.recv_timeout(wait) {
+                Err(RecvTimeoutError::Timeout) => return Ok(false),
+                came => self.take_back(came.ok()),
+            }
+        }
+        self.core()?;
+        self.outcome.take().unwrap_or(Ok(())).map(|()| true)
     }
 
     fn abort_transaction(&mut self, timeout: Duration) -> Result {
-        self.abort(timeout)
+        self.core()?.abort(timeout)
     }
 }
 
-/// The error that broke a producer for good, if any.
-fn fatal(client: &BaseProducer<Context>) -> Option<Error> {
-    let (code, reason) = client.client().fatal_error()?;
-    let kind = match error::kind(code) {
-        ErrorKind::Fenced => ErrorKind::Fenced,
-        _ => ErrorKind::Fatal,
-    };
-    Some(Error::new(kind, format!("producer: {reason}")))
+fn lost() -> Error {
+    Error::new(ErrorKind::Fatal, "the thread that commits for this producer is gone")
 }
-
-/// How long a drain waits at most before it looks again.
-const STEP: Duration = Duration::from_millis(2);

@@ -7,13 +7,13 @@ use kstreams_core::record::TopicPartition;
 use kstreams_runtime::transport::{CommittedOffset, GroupMetadata};
 use rdkafka::producer::Producer as _;
 
-use super::{KafkaProducer, fatal};
+use super::core::{Core, fatal};
 use crate::client::Deadline;
 use crate::error::{self, TransactionError};
 use crate::ffi::{MemberMetadata, transaction};
 use crate::group::offset_list;
 
-impl KafkaProducer {
+impl Core {
     pub(super) fn init(&mut self, timeout: Duration) -> Result {
         let outcome = transaction::init(&self.handle, timeout);
         self.outcome(outcome, timeout, "init transactions")

@@ -21,6 +21,8 @@ use crate::transport::{CommittedOffset, Consumer, Lane};
 
 /// Above this many waiting bytes the outbox is drained in the middle of a batch.
 const DRAIN_BYTES: usize = 256 << 10;
+/// So many bytes may wait in a task while the log commits, before it waits too.
+const HELD_BYTES: usize = 2 << 20;
 /// After so many records the clock is asked whether the task's time is over.
 const CLOCK_EACH: usize = 32;
 
@@ -49,6 +51,8 @@ pub(crate) struct Task {
     pub(super) max_idle: Option<Duration>,
     /// Something happened since the last commit.
     pub(super) dirty: bool,
+    /// It is part of the commit that is going on.
+    pub(super) is_underway: bool,
     pub(super) last_record: Option<(usize, Offset)>,
     pub(super) claim: TaskClaim,
 }
@@ -79,18 +83,22 @@ impl Task {
     /// If a node failed and its handler decided to fail, or user code panicked. The task must not
     /// be committed then.
     pub(crate) fn process(&mut self, share: &Share<'_>, outlet: &mut Outlet) -> Result<usize> {
+        if outlet.is_held() && self.n_waiting() >= HELD_BYTES {
+            return Ok(0);
+        }
+        let limit = if outlet.is_held() { HELD_BYTES } else { DRAIN_BYTES };
         self.flow.set_system_time(share.clock.now());
         let mut n_processed = 0;
         while n_processed < share.max_records {
             let max = share.max_records - n_processed;
-            let processed = self.guarded(|task| task.process_chunk(max, share));
+            let processed = self.guarded(|task| task.process_chunk(max, limit, share));
             // Records before a failed one have moved the position; what they wrote must leave too.
             self.dirty |= processed.as_ref().map_or(true, |(done, _)| *done > 0);
             let (done, more) = processed?;
             n_processed += done;
             outlet.pass(CrashPoint::Processed);
             self.drain(outlet)?;
-            if !more {
+            if !more || outlet.is_held() {
                 break;
             }
         }
@@ -99,7 +107,12 @@ impl Task {
 
     /// Processes until `max`, until nothing is ready, until the time is over, or until enough bytes
     /// wait to be sent; only then there may be more.
-    fn process_chunk(&mut self, max: usize, share: &Share<'_>) -> Result<(usize, bool)> {
+    fn process_chunk(
+        &mut self,
+        max: usize,
+        limit: usize,
+        share: &Share<'_>,
+    ) -> Result<(usize, bool)> {
         for done in 0..max {
             if done % CLOCK_EACH == CLOCK_EACH - 1 && share.is_over() {
                 return Ok((done, false));
@@ -112,7 +125,7 @@ impl Task {
             drop(head);
             queue.advance();
             self.flow.punctuate_stream_time()?;
-            if self.flow.outbox().n_bytes() >= DRAIN_BYTES {
+            if self.flow.outbox().n_bytes() >= limit {
                 return Ok((done + 1, !share.is_over()));
             }
         }
@@ -174,7 +187,19 @@ impl Task {
         self.drain(outlet)
     }
 
-    fn drain(&mut self, outlet: &mut Outlet) -> Result {
+    fn n_waiting(&mut self) -> usize {
+        let changes: usize = self.stores.iter().map(TaskStore::n_waiting).sum();
+        self.flow.outbox().n_bytes() + changes
+    }
+
+    /// Hands over what waits to be sent, unless the log is committing: then it waits for that.
+    ///
+    /// # Errors
+    /// As [`Outlet::drain`].
+    pub(crate) fn drain(&mut self, outlet: &mut Outlet) -> Result {
+        if outlet.is_held() {
+            return Ok(());
+        }
         outlet.drain(self.flow.outbox(), &mut self.topics, self.id)?;
         outlet.pass(CrashPoint::OutputDrained);
         for store in &mut self.stores {
@@ -236,15 +261,42 @@ impl Task {
         }
     }
 
+    /// A commit begins: fixes the positions that it is of.
+    pub(crate) fn freeze_positions(&mut self) {
+        self.queues.iter_mut().for_each(PartitionQueue::freeze);
+    }
+
+    /// Fixes what the commit is of in the stores too, so that the task can go on before its end;
+    /// false if some store cannot.
+    pub(crate) fn freeze(&mut self, keeps_apart: bool) -> bool {
+        self.is_underway = !keeps_apart || self.stores.iter().all(|store| store.store.freeze());
+        self.is_underway
+    }
+
+    /// The task does not go on before the end of the commit after all.
+    pub(crate) fn thaw(&mut self) {
+        self.is_underway = false;
+    }
+
+    /// All tasks could be frozen: from here on changes are for the next commit.
+    pub(crate) fn go_on(&mut self) {
+        self.dirty = false;
+    }
+
+    /// True if it is part of the commit that is going on.
+    pub(crate) fn is_underway(&self) -> bool {
+        self.is_underway
+    }
+
     /// After a commit: stores make durable what the log has now.
     ///
     /// # Errors
     /// If a disk refuses.
     pub(crate) fn committed(&mut self, outlet: &Outlet) -> Result {
-        for queue in &mut self.queues {
-            queue.mark_committed(queue.next_offset());
+        self.queues.iter_mut().for_each(PartitionQueue::mark_committed);
+        if !std::mem::take(&mut self.is_underway) {
+            self.dirty = false;
         }
-        self.dirty = false;
         self.commit_stores(outlet)
     }
 

@@ -55,6 +55,11 @@ impl TaskStore {
         Ok(())
     }
 
+    /// How many bytes of its changes wait to be sent.
+    pub(super) fn n_waiting(&self) -> usize {
+        self.changes.as_ref().map_or(0, |changes| changes.with(|outbox| outbox.n_bytes()))
+    }
+
     pub(super) fn drain(&mut self, outlet: &mut Outlet, task: TaskId) -> Result {
         let (Some(changes), Some(changelog)) = (&self.changes, &self.changelog) else {
             return Ok(());
@@ -115,6 +120,7 @@ impl OpenTask {
             topics: Topics::default(),
             max_idle,
             dirty: false,
+            is_underway: false,
             last_record: None,
             claim: self.claim,
         })

@@ -26,6 +26,8 @@ pub(crate) struct PartitionQueue {
     lag: Option<i64>,
     last_epoch: Option<i32>,
     committed: Option<Offset>,
+    /// Of the commit that is going on.
+    frozen: Option<Offset>,
     /// Since when it has been empty with nothing left on the broker.
     pub(crate) idle_since: Option<Duration>,
 }
@@ -49,6 +51,7 @@ impl PartitionQueue {
             lag: None,
             last_epoch: None,
             committed: Some(start),
+            frozen: None,
             idle_since: None,
         }
     }
@@ -150,8 +153,14 @@ impl PartitionQueue {
         self.committed
     }
 
-    pub(crate) fn mark_committed(&mut self, offset: Offset) {
-        self.committed = Some(offset);
+    /// What a commit that begins is of, as far as this queue goes.
+    pub(crate) fn freeze(&mut self) {
+        self.frozen = Some(self.next_offset());
+    }
+
+    /// The log has what [`freeze`](Self::freeze) fixed.
+    pub(crate) fn mark_committed(&mut self) {
+        self.committed = self.frozen.take().or(self.committed);
     }
 
     /// Goes on at `offset`; everything buffered is dropped.
@@ -159,6 +168,7 @@ impl PartitionQueue {
         self.batches.clear();
         (self.cursor, self.n_buffered, self.head_time) = (0, 0, None);
         (self.position, self.lag, self.committed) = (offset, None, Some(offset));
+        self.frozen = None;
     }
 }
 

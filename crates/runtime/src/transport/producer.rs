@@ -6,6 +6,7 @@ use kstreams_core::error::{Error, Result};
 use kstreams_core::record::{Headers, Offset, TopicPartition};
 use kstreams_core::time::Timestamp;
 
+use super::consumer::Waker;
 use super::membership::{CommittedOffset, GroupMetadata};
 
 /// A topic as a producer numbers it.
@@ -121,6 +122,39 @@ pub trait Producer: Send {
     /// `Fenced` if another producer has taken over. `Timeout` means that the outcome is unknown:
     /// discard the producer, and read the committed offsets again.
     fn commit_transaction(&mut self, timeout: Duration) -> Result;
+
+    /// Begins to flush, to add the offsets and to commit, and returns: the caller goes on meanwhile,
+    /// and asks [`poll_commit`](Self::poll_commit) for the outcome. Until then nothing may be sent.
+    /// `done` is called when there is one, from any thread.
+    ///
+    /// This one is done with all of it before it returns.
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush), [`send_offsets`](Self::send_offsets) and
+    /// [`commit_transaction`](Self::commit_transaction).
+    fn start_commit(
+        &mut self,
+        offsets: &[(TopicPartition, CommittedOffset)],
+        group: &GroupMetadata,
+        timeout: Duration,
+        done: Waker,
+    ) -> Result {
+        let _ = done;
+        self.flush(timeout)?;
+        if !offsets.is_empty() {
+            self.send_offsets(offsets, group, timeout)?;
+        }
+        self.commit_transaction(timeout)
+    }
+
+    /// True once the commit that was started is done; waits for it for at most `wait`.
+    ///
+    /// # Errors
+    /// As [`start_commit`](Self::start_commit); the producer must then be discarded.
+    fn poll_commit(&mut self, wait: Duration) -> Result<bool> {
+        let _ = wait;
+        Ok(true)
+    }
 
     /// Gives up everything sent since `begin_transaction`.
     ///

@@ -195,6 +195,11 @@ impl<K: 'static, V: 'static> StateStore for KeyValueStore<K, V> {
         self.core.bytes.restore(&mut fill)
     }
 
+    fn freeze(&self) -> bool {
+        self.core.bytes.freeze();
+        true
+    }
+
     fn commit(&self, changelog_offset: Option<Offset>) -> Result {
         self.core.check_writable()?;
         self.core.bytes.commit(End::at(changelog_offset))

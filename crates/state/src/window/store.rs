@@ -295,6 +295,12 @@ impl<K: 'static, V: 'static> StateStore for WindowStore<K, V> {
         self.core.bytes.restore(&mut fill)
     }
 
+    fn freeze(&self) -> bool {
+        self.segments.freeze();
+        self.core.bytes.freeze();
+        true
+    }
+
     fn commit(&self, changelog_offset: Option<Offset>) -> Result {
         self.core.check_writable()?;
         self.core.bytes.commit(self.segments.end(changelog_offset))

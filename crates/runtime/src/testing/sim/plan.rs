@@ -41,6 +41,8 @@ pub struct SimPlan {
     pub(super) rebalance_timeout: Duration,
     pub(super) transaction_timeout: Duration,
     pub(super) has_upstream_transactions: bool,
+    /// Commits go on step by step, while tasks work.
+    pub(super) has_stepwise_commits: bool,
     /// Input comes in bursts, with quiet between them.
     pub(super) is_bursty: bool,
     pub(super) network: NetworkPlan,
@@ -147,6 +149,7 @@ impl SimPlan {
             full_disk: rate(&[5, 20]),
             leap: rate(&[20, 100]),
             n_standby: random.below(2) as usize,
+            has_stepwise_commits: random.below(2) == 0,
         };
         plan.settled()
     }

@@ -63,6 +63,7 @@ impl<K: Serde, V: Serde> StoreBuilder for SimStoreBuilder<K, V> {
             found.entries.iter().fold(0, |hash, (key, value)| hash ^ Hash::entry(key, value));
         let inner = Inner {
             overlay: BTreeMap::new(),
+            frozen: None,
             base: found.entries,
             hash,
             offset: found.offset,
@@ -106,12 +107,21 @@ pub struct SimStore<K, V> {
 
 struct Inner {
     overlay: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// What the next commit writes, if it was fixed before.
+    frozen: Option<BTreeMap<Vec<u8>, Option<Vec<u8>>>>,
     base: Entries,
     /// Of all entries of `base`.
     hash: u64,
     offset: Option<Offset>,
     n_bytes: usize,
     n_batches: usize,
+}
+
+impl Inner {
+    fn forget(&mut self) {
+        self.overlay.clear();
+        self.frozen = None;
+    }
 }
 
 /// The file of a store, closed when dropped.
@@ -148,7 +158,8 @@ impl<K: Serde, V: Serde> SimStore<K, V> {
     pub fn get(&self, key: &K::Item) -> Result<Option<V::Item>> {
         let key = self.key_bytes(key)?;
         let inner = self.inner.lock();
-        let found = match inner.overlay.get(&key) {
+        let frozen = inner.frozen.as_ref();
+        let found = match inner.overlay.get(&key).or_else(|| frozen?.get(&key)) {
             Some(own) => own.as_deref(),
             None => inner.base.get(&key).map(Vec::as_slice),
         };
@@ -183,7 +194,7 @@ impl<K: Serde, V: Serde> SimStore<K, V> {
         let inner = self.inner.lock();
         let mut all: BTreeMap<&[u8], &[u8]> =
             inner.base.iter().map(|(key, value)| (&**key, &**value)).collect();
-        for (key, value) in &inner.overlay {
+        for (key, value) in inner.frozen.iter().flatten().chain(&inner.overlay) {
             match value {
                 Some(value) => all.insert(key, value),
                 None => all.remove(&**key),
@@ -318,10 +329,23 @@ impl<K: Serde, V: Serde> StateStore for SimStore<K, V> {
         Ok(())
     }
 
+    fn freeze(&self) -> bool {
+        let inner = &mut *self.inner.lock();
+        inner.frozen.get_or_insert_with(|| std::mem::take(&mut inner.overlay));
+        true
+    }
+
     fn commit(&self, changelog_offset: Option<Offset>) -> Result {
-        let writes = std::mem::take(&mut self.inner.lock().overlay);
+        let writes = {
+            let inner = &mut *self.inner.lock();
+            inner.frozen.take().unwrap_or_else(|| std::mem::take(&mut inner.overlay))
+        };
         if let Err(error) = self.apply(&writes, changelog_offset) {
-            self.inner.lock().overlay = writes;
+            // Newer writes win.
+            let mut inner = self.inner.lock();
+            for (key, value) in writes {
+                inner.overlay.entry(key).or_insert(value);
+            }
             return Err(error);
         }
         self.tell(&self.inner.lock(), StoreStep::Commit);
@@ -329,7 +353,7 @@ impl<K: Serde, V: Serde> StateStore for SimStore<K, V> {
     }
 
     fn rollback(&self) -> bool {
-        self.inner.lock().overlay.clear();
+        self.inner.lock().forget();
         true
     }
 
@@ -337,11 +361,12 @@ impl<K: Serde, V: Serde> StateStore for SimStore<K, V> {
         let entry = |(key, value): (&Vec<u8>, &Option<Vec<u8>>)| {
             key.len() + value.as_ref().map_or(0, Vec::len)
         };
-        self.inner.lock().overlay.iter().map(entry).sum()
+        let inner = self.inner.lock();
+        inner.frozen.iter().flatten().chain(&inner.overlay).map(entry).sum()
     }
 
     fn close(&self) -> Result {
-        self.inner.lock().overlay.clear();
+        self.inner.lock().forget();
         self.file.disk.sync(&self.file.path);
         self.file.close();
         Ok(())
@@ -350,7 +375,7 @@ impl<K: Serde, V: Serde> StateStore for SimStore<K, V> {
     fn wipe(&self) -> Result {
         let mut inner = self.inner.lock();
         self.file.disk.remove(&self.file.path);
-        inner.overlay.clear();
+        inner.forget();
         inner.base.clear();
         (inner.hash, inner.offset, inner.n_bytes, inner.n_batches) = (0, None, 0, 0);
         self.tell(&inner, StoreStep::Wipe);

@@ -61,6 +61,7 @@ impl<'a> World<'a> {
             .non_blocking()
             .group_mode(plan.mode)
             .n_standby(plan.n_standby)
+            .stepwise_commits(plan.has_stepwise_commits)
             .faults(Arc::clone(&network) as _)
             .build();
         let trouble =

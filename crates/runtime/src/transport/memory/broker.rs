@@ -29,6 +29,8 @@ pub(super) struct Broker {
     pub(super) transactions: Mutex<Transactions>,
     pub(super) groups: Mutex<Groups>,
     pub(super) group_settings: GroupSettings,
+    /// A commit that is started goes on step by step, with each poll.
+    pub(super) has_stepwise_commits: bool,
     pub(super) signal: Signal,
     pub(super) network: Option<Network>,
 }

@@ -36,6 +36,7 @@ pub struct MemoryLogBuilder {
     topic_config: TopicConfig,
     auto_create: Option<i32>,
     group_settings: GroupSettings,
+    has_stepwise_commits: bool,
     faults: Option<Arc<dyn Faults>>,
 }
 
@@ -47,6 +48,7 @@ impl Default for MemoryLogBuilder {
             topic_config: TopicConfig::default(),
             auto_create: None,
             group_settings: GroupSettings::default(),
+            has_stepwise_commits: false,
             faults: None,
         }
     }
@@ -117,6 +119,13 @@ impl MemoryLogBuilder {
         self
     }
 
+    /// Lets a commit that goes on beside the work take several steps, as on a real broker; it is done
+    /// at once by default.
+    pub fn stepwise_commits(mut self, is_stepwise: bool) -> Self {
+        self.has_stepwise_commits = is_stepwise;
+        self
+    }
+
     /// Lets requests go wrong.
     pub fn faults(mut self, faults: Arc<dyn Faults>) -> Self {
         self.faults = Some(faults);
@@ -134,6 +143,7 @@ impl MemoryLogBuilder {
             transactions: Mutex::new(Transactions::default()),
             groups: Mutex::new(Groups::default()),
             group_settings: self.group_settings,
+            has_stepwise_commits: self.has_stepwise_commits,
             signal: Signal::default(),
             network: self.faults.map(Network::new),
         }))
@@ -147,6 +157,7 @@ impl std::fmt::Debug for MemoryLogBuilder {
             .field("topic_config", &self.topic_config)
             .field("auto_create", &self.auto_create)
             .field("group_settings", &self.group_settings)
+            .field("has_stepwise_commits", &self.has_stepwise_commits)
             .field("faults", &self.faults)
             .finish_non_exhaustive()
     }

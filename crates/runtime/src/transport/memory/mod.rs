@@ -21,6 +21,7 @@ mod topic;
 
 mod consumer;
 mod delivery;
+mod ending;
 mod producer;
 mod transaction;
 mod transactional;

@@ -13,13 +13,14 @@ use kstreams_core::record::{Offset, TopicPartition};
 use super::broker::Broker;
 use super::chunk::{Chunk, RecordRef};
 use super::delivery::InFlight;
+use super::ending::Ending;
 use super::group::Proof;
 use super::partition::Partition;
 use super::producer_state::{Identity, advance};
 use super::topic::{Topic, check_name};
 use crate::transport::{
     CommittedOffset, FailedDelivery, GroupMetadata, OutgoingRecord, Producer, ProducerOptions,
-    Sent, TopicHandle,
+    Sent, TopicHandle, Waker,
 };
 
 /// Writes to a [`MemoryLog`](super::MemoryLog).
@@ -38,6 +39,8 @@ pub(super) struct MemoryProducer {
     /// Batches on their way, oldest first.
     pub(super) in_flight: VecDeque<InFlight>,
     pub(super) failures: Vec<FailedDelivery>,
+    /// A commit that goes on step by step.
+    ending: Option<Ending>,
 }
 
 /// How far the producer is, as it knows itself.
@@ -94,6 +97,7 @@ impl MemoryProducer {
             filling: Vec::new(),
             in_flight: VecDeque::new(),
             failures: Vec::new(),
+            ending: None,
         }
     }
 
@@ -271,7 +275,33 @@ impl Producer for MemoryProducer {
         self.commit(timeout)
     }
 
+    fn start_commit(
+        &mut self,
+        offsets: &[(TopicPartition, CommittedOffset)],
+        group: &GroupMetadata,
+        timeout: Duration,
+        _: Waker,
+    ) -> Result {
+        let mut ending = Ending::new(offsets, group, timeout);
+        if self.broker.has_stepwise_commits {
+            self.ending = Some(ending);
+            return Ok(());
+        }
+        while !ending.advance(self)? {}
+        Ok(())
+    }
+
+    fn poll_commit(&mut self, _: Duration) -> Result<bool> {
+        let Some(mut ending) = self.ending.take() else { return Ok(true) };
+        let is_done = ending.advance(self)?;
+        if !is_done {
+            self.ending = Some(ending);
+        }
+        Ok(is_done)
+    }
+
     fn abort_transaction(&mut self, timeout: Duration) -> Result {
+        self.ending = None;
         self.abort(timeout)
     }
 }
