@@ -214,7 +214,7 @@ impl<K: Data, V: Data, A: Data> Processor<K, V, Windowed<K>, Change<A>>
         let session = Windowed::new(key, window);
         match &new {
             Some(new) => store.put(&session, new)?,
-            None => store.remove(&session)?,
+            None => store.put_tombstone(&session)?,
         }
         self.tell(ctx, session, new, None)
     }

@@ -77,6 +77,20 @@ impl<K: 'static, V: 'static> SessionStore<K, V> {
         })
     }
 
+    /// As [`remove`](Self::remove), but the end of the session counts as a time that was seen, as
+    /// with [`put`](Self::put): an update whose result is that there is no session.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put).
+    pub fn put_tombstone(&self, session: &Windowed<K>) -> Result {
+        self.core.check_writable()?;
+        with_scratch(|scratch| {
+            self.key(&session.key, session.window, &mut scratch.key)?;
+            let is_live = self.segments.admit(session.window.end.as_millis());
+            self.write(&scratch.key, None, is_live)
+        })
+    }
+
     /// The value of the session of `key` with exactly this window.
     ///
     /// # Errors
