@@ -68,6 +68,62 @@ impl StreamsBuilder {
         self
     }
 
+    /// Sends a stream whose key was changed through one repartition topic, right behind the change,
+    /// for all that need it by key (`topology.optimization=merge.repartition.topics`).
+    ///
+    /// Turning it on or off for an application that runs changes its repartition topics: let them
+    /// run empty before.
+    ///
+    /// ```
+    /// use kstreams_dsl::StreamsBuilder;
+    ///
+    /// let builder = StreamsBuilder::new();
+    /// builder.merge_repartition_topics();
+    /// let by_word = builder.stream::<String, String>("words").select_key(|_, word| word.clone());
+    /// by_word.group_by_key().count("counts");
+    /// by_word.filter(|_, word| word.len() > 9).group_by_key().count("long");
+    /// let text = builder.build()?.describe();
+    /// assert_eq!(text.matches("Sink:").count(), 1);
+    /// # Ok::<(), kstreams_dsl::BuildErrors>(())
+    /// ```
+    ///
+    /// # Differs from Kafka Streams
+    /// Nothing is moved over `process`, `process_values` or a join with a global table: Java
+    /// repartitions in front of them, by the keys from before and with the serdes from behind. Where
+    /// it would repartition only some of the streams that are merged, nothing is changed here. It
+    /// fails if two operators that need the key share one between them and the change, a filter say;
+    /// here they share the topic.
+    pub fn merge_repartition_topics(&self) -> &Self {
+        self.plan.borrow_mut().merge_repartition_topics = true;
+        self
+    }
+
+    /// Keeps the records of a stream that is joined with itself once
+    /// (`topology.optimization=single.store.self.join`, KIP-862). A left or outer join of a stream
+    /// with itself then is an inner one, which has the same results.
+    ///
+    /// Turning it on or off for an application that runs leaves a store behind, or begins with an
+    /// empty one.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use kstreams_dsl::{JoinWindows, StreamsBuilder};
+    ///
+    /// let builder = StreamsBuilder::new();
+    /// builder.single_store_self_joins();
+    /// let events = builder.stream::<String, String>("events");
+    /// let windows = JoinWindows::of(Duration::from_secs(60));
+    /// events.join(&events, |_, one, two| format!("{one} {two}"), windows).to("pairs");
+    /// let text = builder.build()?.describe();
+    /// assert!(text.contains("KSTREAM-JOINTHIS-0000000003-store"));
+    /// assert!(!text.contains("KSTREAM-JOINOTHER-0000000004-store"));
+    /// # Ok::<(), kstreams_dsl::BuildErrors>(())
+    /// ```
+    pub fn single_store_self_joins(&self) -> &Self {
+        self.plan.borrow_mut().single_store_self_joins = true;
+        self
+    }
+
     /// Caches tables and aggregates, each in up to `bytes` per task: of several changes of a key
     /// between two commits, the last alone is written to the changelog and told
     /// (`statestore.cache.max.bytes`). [`Materialized`](crate::Materialized) decides for one store.

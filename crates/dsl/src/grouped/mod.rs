@@ -64,10 +64,9 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
         let earlier = self.repartitioned.borrow().filter(|_| self.name.is_some());
         let node = match earlier {
             Some(node) => {
-                // As in Kafka Streams, the numbers of its nodes are taken each time.
-                for prefix in ["KSTREAM-SINK-", "KSTREAM-FILTER-", "KSTREAM-SOURCE-"] {
-                    plan.new_name(prefix);
-                }
+                plan.take_numbers_of_repartition();
+                // Kafka Streams adds it to its graph once more.
+                plan.plan_again(node);
                 node
             }
             None => plan.repartition(
@@ -79,6 +78,7 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
                     value,
                     partitions: None,
                     partitioner: None,
+                    can_be_shared: true,
                 },
             ),
         };

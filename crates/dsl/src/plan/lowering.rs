@@ -131,13 +131,20 @@ impl Plan {
     pub(crate) fn lower(&mut self) -> Result<Topology, BuildErrors> {
         self.check_naming();
         let same = self.merge_sources();
-        let relaxed = self.relaxed();
+        if self.merge_repartition_topics {
+            self.merge_repartitions();
+        }
+        if self.single_store_self_joins {
+            self.merge_self_joins(|id| same.get(&id).copied().unwrap_or(id));
+        }
+        let order = self.order();
+        let relaxed = self.relaxed(&order);
         let (reuse_source_topics, cache_bytes) = (self.reuse_source_topics, self.cache_bytes);
         let mut stores = Made::new();
         let mut faults = std::mem::take(&mut self.faults);
         let mut topology = Topology::builder();
         let meant = |id: &NodeId| same.get(id).copied().unwrap_or(*id);
-        for (index, keeps_null_keys) in relaxed.into_iter().enumerate() {
+        for NodeId(index) in order {
             if same.contains_key(&NodeId(index)) {
                 continue;
             }
@@ -146,7 +153,7 @@ impl Plan {
             let site = Site {
                 name: Arc::clone(&node.name),
                 parents: node.parents.iter().map(|parent| self.name(meant(parent))).collect(),
-                keeps_null_keys,
+                keeps_null_keys: relaxed[index],
             };
             let names = self.nodes.iter().map(|node| Arc::clone(&node.name)).collect();
             let topology = &mut topology;
@@ -205,10 +212,11 @@ impl Plan {
     }
 
     /// Which operators have a join below that keeps records without a key.
-    fn relaxed(&self) -> Vec<bool> {
+    fn relaxed(&self, order: &[NodeId]) -> Vec<bool> {
         let mut relaxed = vec![false; self.nodes.len()];
-        for (index, node) in self.nodes.iter().enumerate().rev() {
-            if node.keeps_null_keys || relaxed[index] {
+        for id in order.iter().rev() {
+            let node = &self.nodes[id.0];
+            if node.keeps_null_keys || relaxed[id.0] {
                 node.parents.iter().for_each(|parent| relaxed[parent.0] = true);
             }
         }

@@ -4,6 +4,8 @@
 mod fault;
 mod lowering;
 mod names;
+mod optimize;
+mod order;
 mod repartition;
 
 use std::any::TypeId;
@@ -22,7 +24,7 @@ use crate::table::Flag;
 
 pub(crate) use lowering::{CachedDef, Lowering, Site, StoreDef};
 pub(crate) use names::check_name;
-pub(crate) use repartition::Repartition;
+pub(crate) use repartition::{Repartition, RepartitionNames};
 
 /// The plan, shared by the builder and all streams and tables made from it.
 pub(crate) type SharedPlan = Rc<RefCell<Plan>>;
@@ -40,8 +42,11 @@ pub(crate) struct Plan {
     /// Resources whose names were generated.
     pub(crate) unnamed: Vec<(String, Option<Flag>)>,
     pub(crate) reuse_source_topics: bool,
+    pub(crate) merge_repartition_topics: bool,
+    pub(crate) single_store_self_joins: bool,
     pub(crate) cache_bytes: Option<usize>,
     pub(crate) next_index: u64,
+    n_turns: usize,
 }
 
 /// One operator; it may become several nodes of the topology.
@@ -57,6 +62,8 @@ pub(crate) struct PlanNode {
     pub(crate) grace: Option<Duration>,
     /// True if it takes no number where its user names it.
     pub(crate) numbered_if_unnamed: bool,
+    /// Of operators that could be written next, the one with the lowest is.
+    turn: usize,
     pub(crate) write: Option<Write>,
 }
 
@@ -70,6 +77,18 @@ pub(crate) enum Kind {
     Reader {
         source: Arc<str>,
     },
+    /// Passes records on as they are, or not.
+    Same,
+    ChangesValue,
+    ChangesKey,
+    /// A processor of the user's: it may change all.
+    Processor,
+    /// Of several streams.
+    Merge,
+    /// A repartitioning that an operator needs.
+    Repartition(Rc<RepartitionNames>),
+    /// Of two streams, behind the nodes that keep their records.
+    StreamJoin,
     Other,
 }
 
@@ -88,8 +107,11 @@ impl Plan {
             naming: Naming::Warn,
             unnamed: Vec::new(),
             reuse_source_topics: false,
+            merge_repartition_topics: false,
+            single_store_self_joins: false,
             cache_bytes: None,
             next_index: 0,
+            n_turns: 0,
         }
     }
 
@@ -100,6 +122,7 @@ impl Plan {
         parents: &[NodeId],
         write: impl FnOnce(&mut Lowering<'_>, &Site) + 'static,
     ) -> NodeId {
+        let turn = self.next_turn();
         self.nodes.push(PlanNode {
             name,
             parents: parents.to_vec(),
@@ -107,6 +130,7 @@ impl Plan {
             keeps_null_keys: false,
             grace: None,
             numbered_if_unnamed: false,
+            turn,
             write: Some(Box::new(write)),
         });
         NodeId(self.nodes.len() - 1)
@@ -120,7 +144,7 @@ impl Plan {
     pub(crate) fn source_name(&self, id: NodeId) -> Arc<str> {
         match &self.nodes[id.0].kind {
             Kind::Reader { source } => Arc::clone(source),
-            Kind::Source(_) | Kind::Other => Arc::clone(&self.nodes[id.0].name),
+            _ => Arc::clone(&self.nodes[id.0].name),
         }
     }
 

@@ -2,6 +2,8 @@
 //!
 //! Planned by stateful operators behind one that changed the key, and by `repartition` itself.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use kstreams_core::context::Context;
@@ -12,7 +14,7 @@ use kstreams_core::sink::Partitioner;
 use kstreams_core::source::EventTime;
 use kstreams_topology::{Sink, Source};
 
-use super::{NodeId, Plan};
+use super::{Kind, NodeId, Plan};
 use crate::serdes::SerdeOf;
 
 /// How a stream is repartitioned.
@@ -25,9 +27,17 @@ pub(crate) struct Repartition<K, V> {
     pub(crate) value: SerdeOf<V>,
     pub(crate) partitions: Option<i32>,
     pub(crate) partitioner: Option<Arc<dyn Partitioner<K, V>>>,
+    /// True if an operator needs it, so that one for several operators will do.
+    pub(crate) can_be_shared: bool,
 }
 
 impl Plan {
+    /// The names of sink, filter and source by position. As in Kafka Streams their numbers are taken
+    /// each time, even where an earlier repartitioning serves.
+    pub(crate) fn take_numbers_of_repartition(&mut self) -> [Arc<str>; 3] {
+        ["KSTREAM-SINK-", "KSTREAM-FILTER-", "KSTREAM-SOURCE-"].map(|prefix| self.new_name(prefix))
+    }
+
     /// Plans filter, sink and source; the operator's name is the source's.
     pub(crate) fn repartition<K: Data, V: Data>(
         &mut self,
@@ -40,18 +50,15 @@ impl Plan {
         if !how.is_named {
             self.note_unnamed("repartition topic", &topic);
         }
-        let sink = self.new_name("KSTREAM-SINK-");
-        let filter = self.new_name("KSTREAM-FILTER-");
-        let source = self.new_name("KSTREAM-SOURCE-");
-        let (sink, filter, source) = if is_positional(prefix) {
-            (sink, filter, source)
-        } else {
-            let named = |what: &str| -> Arc<str> { format!("{topic}-{what}").into() };
-            (named("sink"), named("filter"), named("source"))
-        };
+        let [sink, filter, source] = self.take_numbers_of_repartition();
+        let by_topic = Cell::new(!is_positional(prefix));
+        let names = Rc::new(RepartitionNames { topic, sink, filter, source, by_topic });
+        let (source, can_be_shared) = (names.source(), how.can_be_shared);
+        let written = Rc::clone(&names);
         let Repartition { key, value, partitions, partitioner, .. } = how;
-        self.add(source, &[parent], move |to, at| {
-            let internal = to.topology.internal_topic(&topic, partitions);
+        let node = self.add(source, &[parent], move |to, at| {
+            let (topic, sink, filter) = (&written.topic, written.sink(), written.filter());
+            let internal = to.topology.internal_topic(topic, partitions);
             let keep_all = at.keeps_null_keys;
             let (serde, keeps) = (key.clone(), Arc::clone(&filter));
             to.processor(&keeps, &at.parents, &[], move || {
@@ -74,7 +81,47 @@ impl Plan {
             write_sink(to.topology, &sink, &filter, internal.name(), how);
             let how = Source::new(key, value).event_time(EventTime::FailOnInvalid);
             to.topology.source(&at.name, &internal, how);
-        })
+        });
+        if can_be_shared {
+            self.node(node).kind = Kind::Repartition(names);
+        }
+        node
+    }
+}
+
+/// What the topic and the nodes of a repartitioning are called.
+pub(crate) struct RepartitionNames {
+    topic: String,
+    sink: Arc<str>,
+    filter: Arc<str>,
+    source: Arc<str>,
+    by_topic: Cell<bool>,
+}
+
+impl RepartitionNames {
+    /// Names the nodes by the topic, even if its name was generated; gives the source's.
+    pub(super) fn name_by_topic(&self) -> Arc<str> {
+        self.by_topic.set(true);
+        self.source()
+    }
+
+    fn name(&self, what: &str, positional: &Arc<str>) -> Arc<str> {
+        match self.by_topic.get() {
+            true => format!("{}-{what}", self.topic).into(),
+            false => Arc::clone(positional),
+        }
+    }
+
+    fn sink(&self) -> Arc<str> {
+        self.name("sink", &self.sink)
+    }
+
+    fn filter(&self) -> Arc<str> {
+        self.name("filter", &self.filter)
+    }
+
+    fn source(&self) -> Arc<str> {
+        self.name("source", &self.source)
     }
 }
 

@@ -7,6 +7,7 @@ use kstreams_core::processor::Data;
 use kstreams_core::record::Record;
 
 use crate::KStream;
+use crate::plan::Kind;
 
 impl<K: Data, V: Data> KStream<K, V> {
     /// Keeps the records for which `keep` is true.
@@ -33,7 +34,7 @@ impl<K: Data, V: Data> KStream<K, V> {
                 if keep(&record.key, &record.value) { next.pass(record) } else { Ok(()) }
             }
         });
-        self.behind(node, false, self.key.clone(), self.value.clone())
+        self.behind(node, Kind::Same, self.key.clone(), self.value.clone())
     }
 
     /// Keeps the records for which `drop` is false.

@@ -7,6 +7,7 @@ use kstreams_core::processor::Data;
 use kstreams_core::record::Record;
 
 use crate::KStream;
+use crate::plan::Kind;
 
 impl<K: Data, V: Data> KStream<K, V> {
     /// Makes any number of records of each; the stream is repartitioned before the next operator
@@ -47,7 +48,7 @@ impl<K: Data, V: Data> KStream<K, V> {
                 Ok(())
             }
         });
-        self.behind(node, true, None, None)
+        self.behind(node, Kind::ChangesKey, None, None)
     }
 
     /// Makes any number of values of each, with the same key.
@@ -95,6 +96,6 @@ impl<K: Data, V: Data> KStream<K, V> {
                 Ok(())
             }
         });
-        self.behind(node, false, self.key.clone(), None)
+        self.behind(node, Kind::ChangesValue, self.key.clone(), None)
     }
 }

@@ -7,6 +7,7 @@ use kstreams_core::processor::Data;
 use kstreams_core::record::Record;
 
 use crate::KStream;
+use crate::plan::Kind;
 
 impl<K: Data, V: Data> KStream<K, V> {
     /// Calls `action` for each record and passes it on unchanged.
@@ -29,7 +30,7 @@ impl<K: Data, V: Data> KStream<K, V> {
                 next.pass(record)
             }
         });
-        self.behind(node, false, self.key.clone(), self.value.clone())
+        self.behind(node, Kind::Same, self.key.clone(), self.value.clone())
     }
 
     /// Calls `action` for each record; nothing comes behind it.

@@ -6,6 +6,7 @@ use kstreams_core::processor::Data;
 
 use super::table_join::{LookUp, Nulls};
 use crate::builder::check_same;
+use crate::plan::Kind;
 use crate::table::GlobalKTable;
 use crate::{DefaultSerde, KStream};
 
@@ -93,6 +94,6 @@ impl<K: Data, V: Data> KStream<K, V> {
             }
         });
         self.plan.borrow_mut().node(node).keeps_null_keys = is_left;
-        self.behind(node, false, self.key.clone(), None)
+        self.behind(node, Kind::ChangesValue, self.key.clone(), None)
     }
 }

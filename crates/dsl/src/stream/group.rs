@@ -6,6 +6,7 @@ use kstreams_core::processor::Data;
 
 use crate::builder::required;
 use crate::options::Grouped;
+use crate::plan::Kind;
 use crate::{DefaultSerde, KGroupedStream, KStream};
 
 impl<K: Data, V: Data> KStream<K, V> {
@@ -82,7 +83,7 @@ impl<K: Data, V: Data> KStream<K, V> {
         grouped: Grouped<K2, V>,
     ) -> KGroupedStream<K2, V> {
         let node = self.select_key_node(grouped.name.as_deref(), selector);
-        let rekeyed: KStream<K2, V> = self.behind(node, true, None, self.value.clone());
+        let rekeyed: KStream<K2, V> = self.behind(node, Kind::ChangesKey, None, self.value.clone());
         rekeyed.group_by_key_with(grouped)
     }
 }

@@ -7,6 +7,7 @@ use kstreams_core::processor::Data;
 use kstreams_core::record::Record;
 
 use crate::KStream;
+use crate::plan::Kind;
 
 impl<K: Data, V: Data> KStream<K, V> {
     /// Makes another key and value of each record; the stream is repartitioned before the next
@@ -37,7 +38,7 @@ impl<K: Data, V: Data> KStream<K, V> {
                 next.pass(Record { key, value, timestamp, headers })
             }
         });
-        self.behind(node, true, None, None)
+        self.behind(node, Kind::ChangesKey, None, None)
     }
 
     /// Makes another value of each record.
@@ -75,6 +76,6 @@ impl<K: Data, V: Data> KStream<K, V> {
                 next.pass(Record { key, value, timestamp, headers })
             }
         });
-        self.behind(node, false, self.key.clone(), None)
+        self.behind(node, Kind::ChangesValue, self.key.clone(), None)
     }
 }

@@ -6,7 +6,7 @@ use kstreams_core::record::Record;
 
 use crate::KStream;
 use crate::builder::check_same;
-use crate::plan::union;
+use crate::plan::{Kind, union};
 
 impl<K: Data, V: Data> KStream<K, V> {
     /// The records of both streams; nothing is said about the order between the two.
@@ -38,6 +38,7 @@ impl<K: Data, V: Data> KStream<K, V> {
                 |record: Record<K, V>, next: &mut Next<'_, '_, K, V>| next.pass(record)
             });
         });
+        plan.node(node).kind = Kind::Merge;
         drop(plan);
         let sources = union(&self.sources, &other.sources);
         let rekeyed = self.rekeyed || other.rekeyed;

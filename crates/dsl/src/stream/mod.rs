@@ -11,6 +11,7 @@ mod print;
 mod process;
 mod repartition;
 mod select_key;
+mod self_join;
 mod split;
 mod stream_join;
 mod stream_join_side;
@@ -19,13 +20,14 @@ mod table_join_wait;
 mod to;
 mod to_table;
 
+use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 
 use kstreams_core::flow::Stage;
 use kstreams_core::processor::{Data, Processor};
 
-use crate::plan::{NodeId, SharedPlan};
+use crate::plan::{Kind, NodeId, SharedPlan};
 use crate::serdes::SerdeOf;
 
 pub use print::Printed;
@@ -51,6 +53,8 @@ pub struct KStream<K, V> {
     pub(crate) rekeyed: bool,
     pub(crate) key: Option<SerdeOf<K>>,
     pub(crate) value: Option<SerdeOf<V>>,
+    /// The latest repartitioning that a join planned behind it.
+    repartitioned: Rc<Cell<Option<NodeId>>>,
 }
 
 impl<K, V> KStream<K, V> {
@@ -62,7 +66,8 @@ impl<K, V> KStream<K, V> {
         key: Option<SerdeOf<K>>,
         value: Option<SerdeOf<V>>,
     ) -> Self {
-        Self { plan: Rc::clone(plan), node, sources, rekeyed, key, value }
+        let (plan, repartitioned) = (Rc::clone(plan), Rc::default());
+        Self { plan, node, sources, rekeyed, key, value, repartitioned }
     }
 
     /// Names the operator that made this stream.
@@ -114,23 +119,31 @@ impl<K: Data, V: Data> KStream<K, V> {
         })
     }
 
-    /// The stream behind such a node.
+    /// The stream behind such a node, and what the node does to a record.
     pub(crate) fn behind<K2, V2>(
         &self,
         node: NodeId,
-        rekeyed: bool,
+        kind: Kind,
         key: Option<SerdeOf<K2>>,
         value: Option<SerdeOf<V2>>,
     ) -> KStream<K2, V2> {
-        let rekeyed = self.rekeyed || rekeyed;
+        let rekeyed = self.rekeyed || matches!(kind, Kind::ChangesKey | Kind::Processor);
+        self.plan.borrow_mut().node(node).kind = kind;
         KStream::new(&self.plan, node, Rc::clone(&self.sources), rekeyed, key, value)
     }
 }
 
 impl<K, V> Clone for KStream<K, V> {
     fn clone(&self) -> Self {
-        let (key, value) = (self.key.clone(), self.value.clone());
-        Self::new(&self.plan, self.node, Rc::clone(&self.sources), self.rekeyed, key, value)
+        Self {
+            plan: Rc::clone(&self.plan),
+            node: self.node,
+            sources: Rc::clone(&self.sources),
+            rekeyed: self.rekeyed,
+            key: self.key.clone(),
+            value: self.value.clone(),
+            repartitioned: Rc::clone(&self.repartitioned),
+        }
     }
 }
 

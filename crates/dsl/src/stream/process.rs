@@ -7,7 +7,7 @@ use kstreams_core::processor::{Data, FixedKeyProcessor, Processor};
 use kstreams_topology::StoreNames;
 
 use crate::KStream;
-use crate::plan::NodeId;
+use crate::plan::{Kind, NodeId};
 
 impl<K: Data, V: Data> KStream<K, V> {
     /// Puts a processor of yours behind the stream; `supplier` makes one for each task. Since it
@@ -102,7 +102,7 @@ impl<K: Data, V: Data> KStream<K, V> {
     {
         let factory = NodeFactory::processor(supplier);
         let node = self.own_node("KSTREAM-PROCESSOR-", factory, stores.store_names());
-        self.behind(node, true, None, None)
+        self.behind(node, Kind::Processor, None, None)
     }
 
     /// Puts a processor of yours behind the stream that cannot change the key (KIP-820).
@@ -151,7 +151,7 @@ impl<K: Data, V: Data> KStream<K, V> {
     {
         let factory = NodeFactory::fixed_key(supplier);
         let node = self.own_node("KSTREAM-PROCESSVALUES-", factory, stores.store_names());
-        self.behind(node, false, self.key.clone(), None)
+        self.behind(node, Kind::ChangesValue, self.key.clone(), None)
     }
 
     fn own_node(&self, prefix: &str, factory: NodeFactory, stores: Vec<Arc<str>>) -> NodeId {

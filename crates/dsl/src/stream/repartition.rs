@@ -49,6 +49,7 @@ impl<K: Data, V: Data> KStream<K, V> {
             value: value.clone(),
             partitions: how.partitions,
             partitioner: how.partitioner,
+            can_be_shared: false,
         };
         let node = plan.repartition(self.node, how);
         drop(plan);
@@ -66,6 +67,8 @@ impl<K: Data, V: Data> KStream<K, V> {
     }
 
     /// The stream by its key: itself, or behind a repartition topic if the key may have changed.
+    /// Joins without a name of their own share the topic of the join before
+    /// (`KStreamImpl.repartitionForJoin`).
     pub(crate) fn by_key(&self, name: Option<&str>, key: &Choice<K>, value: &Choice<V>) -> Self {
         if !self.rekeyed {
             return self.clone();
@@ -75,7 +78,15 @@ impl<K: Data, V: Data> KStream<K, V> {
         let key = required(&mut plan, &prefix, "key", key, self.key.as_ref());
         let value = required(&mut plan, &prefix, "value", value, self.value.as_ref());
         let (Some(key), Some(value)) = (key, value) else { return self.clone() };
-        let node = repartitioned(&mut plan, self.node, prefix, name.is_some(), &key, &value);
+        let shared = self.repartitioned.get().filter(|_| prefix == plan.name(self.node));
+        let node = match shared {
+            Some(node) => {
+                plan.take_numbers_of_repartition();
+                node
+            }
+            None => repartitioned(&mut plan, self.node, prefix, name.is_some(), &key, &value),
+        };
+        self.repartitioned.set(Some(node));
         drop(plan);
         Self::new(&self.plan, node, Rc::new([node]), false, Some(key), Some(value))
     }
@@ -91,6 +102,14 @@ pub(crate) fn repartitioned<K: Data, V: Data>(
     value: &SerdeOf<V>,
 ) -> NodeId {
     let (key, value) = (key.clone(), value.clone());
-    let how = Repartition { prefix, is_named, key, value, partitions: None, partitioner: None };
+    let how = Repartition {
+        prefix,
+        is_named,
+        key,
+        value,
+        partitions: None,
+        partitioner: None,
+        can_be_shared: true,
+    };
     plan.repartition(parent, how)
 }

@@ -7,7 +7,7 @@ use kstreams_core::processor::Data;
 use kstreams_core::record::Record;
 
 use crate::KStream;
-use crate::plan::NodeId;
+use crate::plan::{Kind, NodeId};
 
 impl<K: Data, V: Data> KStream<K, V> {
     /// Gives each record another key; the stream is repartitioned before the next operator that
@@ -30,7 +30,7 @@ impl<K: Data, V: Data> KStream<K, V> {
         selector: impl Fn(&K, &V) -> K2 + Send + Sync + 'static,
     ) -> KStream<K2, V> {
         let node = self.select_key_node(None, selector);
-        self.behind(node, true, None, self.value.clone())
+        self.behind(node, Kind::ChangesKey, None, self.value.clone())
     }
 
     pub(super) fn select_key_node<K2: Data>(

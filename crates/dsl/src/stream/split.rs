@@ -13,7 +13,7 @@ use kstreams_core::processor::{Data, Processor};
 use kstreams_core::record::Record;
 
 use crate::KStream;
-use crate::plan::NodeId;
+use crate::plan::{Kind, NodeId};
 
 impl<K: Data, V: Data> KStream<K, V> {
     /// Parts the stream: each record goes to the first branch whose predicate holds.
@@ -61,6 +61,7 @@ impl<K: Data, V: Data> KStream<K, V> {
                 default: None,
             });
         });
+        plan.node(node).kind = Kind::Same;
         drop(plan);
         Split { from: self.clone(), node, name, arms, branches: Branches::default() }
     }
@@ -128,7 +129,7 @@ impl<K: Data, V: Data> Split<K, V> {
         drop(plan);
         self.arms.borrow_mut().children.push(node);
         let (key, value) = (self.from.key.clone(), self.from.value.clone());
-        self.branches.insert(name.to_owned(), self.from.behind(node, false, key, value));
+        self.branches.insert(name.to_owned(), self.from.behind(node, Kind::Same, key, value));
     }
 }
 

@@ -11,12 +11,13 @@ use kstreams_core::serde::{List, Serde};
 use kstreams_core::time::millis;
 use kstreams_state::{KeyValue, Stamped, TimestampedWindowStore, Windows};
 
+use super::self_join::SelfJoin;
 use super::stream_join_side::{
     FromLeft, FromRight, OnSide, Side, SideSerde, Waiting, WaitingSerde,
 };
 use crate::builder::{check_same, required};
 use crate::options::{StoreKind, StreamJoined};
-use crate::plan::{Lowering, StoreDef, union};
+use crate::plan::{Kind, Lowering, StoreDef, union};
 use crate::serdes::SerdeOf;
 use crate::store::{self, Erased};
 use crate::window::JoinWindows;
@@ -201,6 +202,13 @@ impl<K: Data, V: Data> KStream<K, V> {
         });
         let keys = key.clone();
         let node = plan.add(merge, &[first, second], move |to, at| {
+            if at.parents.len() == 1 {
+                let make =
+                    SelfJoin::supplier(Arc::clone(&left_store), windows, keys, value, joiner);
+                let stores = [Arc::clone(&left_store)];
+                to.processor(&at.name, &at.parents, &stores, make);
+                return;
+            }
             if let Some(name) = &shared {
                 to.store(&waiting_store(name, kind, keys.clone(), value.clone(), other.clone()));
             }
@@ -231,7 +239,9 @@ impl<K: Data, V: Data> KStream<K, V> {
                 |ctx: &mut Context<'_, K, R>, record: Record<K, R>| ctx.forward(record)
             });
         });
-        plan.node(node).keeps_null_keys = left_outer || right_outer;
+        let planned = plan.node(node);
+        planned.kind = Kind::StreamJoin;
+        planned.keeps_null_keys = left_outer || right_outer;
         drop(plan);
         KStream::new(&self.plan, node, sources, false, Some(key), None)
     }

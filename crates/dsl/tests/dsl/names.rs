@@ -240,3 +240,43 @@ fn a_stream_merged_with_itself_is_itself() {
     assert!(text.contains("<-- KSTREAM-SOURCE-0000000000\n"), "{text}");
     assert!(text.contains("--> KSTREAM-MERGE-0000000001\n"), "{text}");
 }
+
+#[test]
+fn merged_repartitions_may_share_an_operator() {
+    let builder = StreamsBuilder::new();
+    builder.merge_repartition_topics();
+    let long = builder
+        .stream::<String, String>("in")
+        .select_key(|_, value| value.clone())
+        .filter(|_, value| value.len() > 3);
+    long.group_by_key().count("one");
+    long.group_by_key().count("two");
+    let text = builder.build().unwrap().describe();
+    assert!(text.contains("Source: one-repartition-source (topics: [one-repartition])"), "{text}");
+    assert!(!text.contains("two-repartition"), "{text}");
+}
+
+#[test]
+fn no_repartition_moves_over_a_processor() {
+    let builder = StreamsBuilder::new();
+    builder.merge_repartition_topics();
+    let keyed = builder.stream::<String, String>("in").select_key(|_, value| value.clone());
+    let lengths = keyed.process_values(|| Length).named("lengths");
+    let counts = |name: &str| lengths.group_by_key_with(Grouped::with(Utf8, I64)).count(name);
+    counts("one");
+    counts("two");
+    let text = builder.build().unwrap().describe();
+    assert!(text.contains("--> one-repartition-filter, two-repartition-filter\n"), "{text}");
+}
+
+struct Length;
+
+impl FixedKeyProcessor<String, String, i64> for Length {
+    fn process(
+        &mut self,
+        ctx: &mut FixedKeyContext<'_, String, i64>,
+        record: FixedKeyRecord<String, String>,
+    ) -> Result {
+        ctx.forward(record.map_value(|text| text.len() as i64))
+    }
+}

@@ -24,6 +24,8 @@
 //!   here has one.
 //! - Results on window close: Java loses windows that a leap of time carries past the retention of
 //!   their store, and every seed leaps. `window_kinds.rs` has what comes here.
+//! - Repartition topics that are merged (`optimize`) over processors, or behind an operator that
+//!   several groups share: Java moves too much, or fails. `names.rs` has what comes here.
 //! - Windowed keys behind `process`: their serde must be given there, in Java as here.
 //! - Functions here return no null where their types have none: mappers and joiners of tables.
 

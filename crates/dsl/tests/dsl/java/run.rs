@@ -139,12 +139,18 @@ fn written(
 /// Runs a case on both sides at once: how many records were equal, or what differs.
 pub(super) fn compare(twin: &mut Twin, lines: &[&str], steps: &[Step]) -> Result<usize, String> {
     twin.send(lines, steps);
-    let ours = ours(lines, steps);
-    match difference(&twin.answer(), &ours) {
+    let (ours, java) = (ours(lines, steps), twin.answer());
+    if java.error.as_ref().is_some_and(|error| error.contains(NOT_MERGED)) {
+        return Ok(0);
+    }
+    match difference(&java, &ours) {
         Some(difference) => Err(difference),
         None => Ok(ours.steps.iter().map(Vec::len).sum()),
     }
 }
+
+/// What Java fails with where it would merge repartitionings that share an operator.
+const NOT_MERGED: &str = "Found a null keyChangingChild node";
 
 /// Where two outcomes differ; `None` if they are equal.
 pub(super) fn difference(java: &Outcome, ours: &Outcome) -> Option<String> {

@@ -101,9 +101,26 @@ impl Text {
         let mut text = Self { builder: StreamsBuilder::new(), flows: BTreeMap::new() };
         text.builder.naming(Naming::Positional);
         for line in lines {
-            text.line(line);
+            match line.strip_prefix("optimize ") {
+                Some(what) => text.optimize(what),
+                None => text.line(line),
+            }
         }
         text.builder
+    }
+
+    /// A value of `topology.optimization`.
+    fn optimize(&self, what: &str) {
+        let wants = |rule: &str| what == "all" || what.split(',').any(|name| name == rule);
+        if wants("reuse.ktable.source.topics") {
+            self.builder.reuse_table_source_topics();
+        }
+        if wants("merge.repartition.topics") {
+            self.builder.merge_repartition_topics();
+        }
+        if wants("single.store.self.join") {
+            self.builder.single_store_self_joins();
+        }
     }
 
     fn line(&mut self, line: &str) {

@@ -64,7 +64,7 @@ public final class DslRun {
 
     private static void run(final List<String> lines, final List<String> steps, final PrintStream out) {
         try {
-            final Topology topology = DslText.build(lines).build();
+            final Topology topology = DslText.build(lines).build(DslText.optimization(lines));
             out.print(topology.describe());
             out.println("output");
             try (TopologyTestDriver driver = new TopologyTestDriver(topology, settings(), Instant.EPOCH)) {

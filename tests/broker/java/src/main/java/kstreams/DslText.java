@@ -5,10 +5,12 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Properties;
 import java.util.regex.Pattern;
 import org.apache.kafka.common.serialization.Serde;
 import org.apache.kafka.common.serialization.Serdes;
 import org.apache.kafka.streams.StreamsBuilder;
+import org.apache.kafka.streams.StreamsConfig;
 import org.apache.kafka.streams.kstream.Consumed;
 import org.apache.kafka.streams.kstream.EmitStrategy;
 import org.apache.kafka.streams.kstream.Grouped;
@@ -26,6 +28,8 @@ import org.apache.kafka.streams.processor.StateStore;
  *
  * <pre>words = stream in | filter even
  *words | group_by mod | count store=counts | to_stream | to out</pre>
+ *
+ * A line "optimize WHAT" is the value of topology.optimization.
  *
  * Arguments of the form KEY=VALUE are options: as (the name of the node), store (of Materialized or
  * StreamJoined), topic (of Grouped and Repartitioned). Operators of streams stand in {@link DslStreams}, those
@@ -92,6 +96,7 @@ final class DslText {
         }
     }
 
+    private static final String OPTIMIZE = "optimize ";
     static final Serde<Object> TEXT = cast(Serdes.String());
     static final Serde<Object> LONG = cast(Serdes.Long());
 
@@ -102,8 +107,15 @@ final class DslText {
 
     static StreamsBuilder build(final List<String> lines) {
         final DslText text = new DslText();
-        lines.forEach(text::line);
+        lines.stream().filter(line -> !line.startsWith(OPTIMIZE)).forEach(text::line);
         return text.builder;
+    }
+
+    static Properties optimization(final List<String> lines) {
+        final Properties settings = new Properties();
+        lines.stream().filter(line -> line.startsWith(OPTIMIZE)).forEach(line ->
+            settings.put(StreamsConfig.TOPOLOGY_OPTIMIZATION_CONFIG, line.substring(OPTIMIZE.length())));
+        return settings;
     }
 
     private void line(final String line) {
