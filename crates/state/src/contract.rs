@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use kstreams_core::Result;
 use kstreams_core::random::Random;
+use kstreams_core::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
 
 use crate::bytes::{ByteStore, End, Fill, Mark, Writes};
@@ -215,6 +216,72 @@ fn overlay_over_a_map() {
         let base = Arc::default();
         run(&|| Arc::new(Overlay::new(MapBase(Arc::clone(&base)))), true, seed);
     }
+}
+
+/// A base that refuses as long as it is told to.
+#[derive(Default)]
+struct Refusing(MapBase, AtomicBool);
+
+impl Base for Arc<Refusing> {
+    fn get(&self, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
+        self.0.get(key, out)
+    }
+
+    fn page(&self, scan: &Scan, limit: usize, page: &mut Page) -> Result {
+        self.0.page(scan, limit, page)
+    }
+
+    fn approximate_len(&self) -> Result<u64> {
+        self.0.approximate_len()
+    }
+
+    fn mark(&self) -> Result<Mark> {
+        self.0.mark()
+    }
+
+    fn write(&self, fill: Fill<'_>, restoring: bool) -> Result {
+        if self.1.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::Store, "the disk is full"));
+        }
+        self.0.write(fill, restoring)
+    }
+
+    fn close(&self) -> Result {
+        self.0.close()
+    }
+
+    fn wipe(&self) -> Result {
+        self.0.wipe()
+    }
+}
+
+#[test]
+fn what_the_base_refuses_stays_uncommitted() {
+    let base = Arc::new(Refusing::default());
+    let store = Overlay::new(Arc::clone(&base));
+    store.put(b"kept", b"1").unwrap();
+    store.commit(End::at(Some(1))).unwrap();
+    base.1.store(true, Ordering::Relaxed);
+    store.put(b"kept", b"2").unwrap();
+    store.put(b"new", b"3").unwrap();
+    store.commit(End::at(Some(2))).unwrap_err();
+    assert!(store.uncommitted_bytes() > 0);
+    let value = |key: &[u8]| {
+        let mut out = Vec::new();
+        store.get(key, &mut out).unwrap().then_some(out)
+    };
+    assert_eq!(value(b"kept").as_deref(), Some(&b"2"[..]));
+
+    base.1.store(false, Ordering::Relaxed);
+    store.delete(b"new").unwrap();
+    store.commit(End::at(Some(3))).unwrap();
+    let written = base.0.0.lock().0.clone();
+    assert_eq!(written, Entries::from([(b"kept".to_vec(), b"2".to_vec())]));
+
+    store.put(b"kept", b"4").unwrap();
+    assert!(store.rollback());
+    assert_eq!(value(b"kept").as_deref(), Some(&b"2"[..]));
+    assert_eq!(value(b"new"), None);
 }
 
 #[cfg(feature = "rocksdb")]

@@ -54,8 +54,12 @@ impl<V> ByteMap<V> {
         self.entries.is_empty()
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&SmallBytes, &V)> {
-        self.entries.iter()
+    /// Takes all entries out; memory and the wish for an order stay.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = (SmallBytes, V)> {
+        if let Some(order) = &mut self.order {
+            order.clear();
+        }
+        self.entries.drain()
     }
 
     /// All entries, by key.

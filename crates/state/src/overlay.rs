@@ -1,9 +1,12 @@
 //! The writes since the last commit, over a base that holds only committed data.
 //!
-//! Two generations by shape: the task writes into the active one, while the previous one is either
-//! in flight (its commit is running) or clean (the base has it; it stays as a cache of the keys
-//! written last). Reads see active over previous over base. The disk never sees an uncommitted
-//! write, so a crash leaves a committed prefix and a rollback forgets one map.
+//! The task writes into the active generation. A commit freezes it: then it is in flight until the
+//! base has it, and the task goes on in a new one. Under both lies a cache of what was committed
+//! last, key by key, so that a key in use is not looked for in the base again. Points see active over
+//! frozen over cached over base; ranges need no cache, since the base has all of it. The disk never
+//! sees an uncommitted write, so a crash leaves a committed prefix and a rollback forgets two maps.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kstreams_core::Result;
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -48,14 +51,14 @@ pub(crate) struct Overlay<B> {
 #[derive(Debug, Default)]
 struct Layers {
     active: Generation,
-    previous: Generation,
-    /// True while the base may not have the previous generation yet.
-    in_flight: bool,
-    /// True if the next commit is of the previous generation alone.
+    /// What the next commit is of, if it was fixed.
+    frozen: Generation,
     is_frozen: bool,
+    /// A part of what the base holds.
+    cached: Cached,
 }
 
-/// Writes of one commit interval; `None` is a delete.
+/// Some writes; `None` is a delete.
 #[derive(Debug, Default)]
 struct Generation {
     writes: ByteMap<Option<SmallBytes>>,
@@ -79,6 +82,19 @@ impl Generation {
         self.n_bytes = 0;
     }
 
+    /// Takes over what `newer` holds, and empties it.
+    fn absorb(&mut self, newer: &mut Self) {
+        for (key, value) in newer.writes.drain() {
+            // Values may grow from commit to commit, so the one replaced counts as it is.
+            if let Some(old) = self.writes.get(&key) {
+                self.n_bytes -= entry_bytes(&key, old.as_deref().unwrap_or_default());
+            }
+            self.n_bytes += entry_bytes(&key, value.as_deref().unwrap_or_default());
+            self.writes.insert(key, value);
+        }
+        newer.n_bytes = 0;
+    }
+
     /// Adds its part of a scan to `page`, deletes included.
     fn page(&self, scan: &Scan, limit: usize, page: &mut Page) {
         if self.writes.is_empty() {
@@ -95,27 +111,69 @@ impl Generation {
     }
 }
 
+/// Committed writes that are kept in memory, of all stores of the process within one bound.
+#[derive(Debug, Default)]
+struct Cached(Generation);
+
+impl Cached {
+    fn has_room(&self, n_bytes: usize) -> bool {
+        self.0.n_bytes + n_bytes <= MAX_CACHED
+            && CACHED.load(Ordering::Relaxed) + n_bytes <= MAX_CACHED_BY_ALL
+    }
+
+    fn absorb(&mut self, newer: &mut Generation) {
+        CACHED.fetch_sub(self.0.n_bytes, Ordering::Relaxed);
+        self.0.absorb(newer);
+        CACHED.fetch_add(self.0.n_bytes, Ordering::Relaxed);
+    }
+
+    fn clear(&mut self) {
+        CACHED.fetch_sub(self.0.n_bytes, Ordering::Relaxed);
+        self.0.clear();
+    }
+}
+
+impl Drop for Cached {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
 impl Layers {
     fn get(&self, key: &[u8]) -> Option<&Option<SmallBytes>> {
-        self.active.writes.get(key).or_else(|| self.previous.writes.get(key))
+        let older = || self.frozen.writes.get(key).or_else(|| self.cached.0.writes.get(key));
+        self.active.writes.get(key).or_else(older)
     }
 
     fn is_ordered(&self) -> bool {
-        self.active.writes.is_ordered() && self.previous.writes.is_ordered()
+        self.active.writes.is_ordered() && self.frozen.writes.is_ordered()
     }
 
-    /// Makes the active generation the previous one, unless a failed commit left one in flight:
-    /// then that one takes the newer writes in.
     fn freeze(&mut self) {
-        if self.in_flight {
-            for (key, value) in self.active.writes.iter() {
-                self.previous.set(key, value.as_deref());
-            }
-        } else {
-            std::mem::swap(&mut self.active, &mut self.previous);
+        if !self.is_frozen {
+            std::mem::swap(&mut self.active, &mut self.frozen);
+            self.is_frozen = true;
         }
-        self.active.clear();
-        self.in_flight = true;
+    }
+
+    /// The base has refused what was frozen: it is uncommitted as before, under what is newer.
+    fn thaw(&mut self) {
+        self.frozen.absorb(&mut self.active);
+        std::mem::swap(&mut self.active, &mut self.frozen);
+        self.is_frozen = false;
+    }
+
+    /// The base has what was frozen, and has `removed` more.
+    fn settle(&mut self, removed: bool) {
+        self.is_frozen = false;
+        if removed || !self.cached.has_room(self.frozen.n_bytes) {
+            self.cached.clear();
+        }
+        if removed || !self.cached.has_room(self.frozen.n_bytes) {
+            self.frozen.clear();
+        } else {
+            self.cached.absorb(&mut self.frozen);
+        }
     }
 }
 
@@ -124,7 +182,7 @@ impl<B: Base> Overlay<B> {
         Self { layers: RwLock::default(), base }
     }
 
-    /// The layers with an order, which the first scan builds.
+    /// The layers, the uncommitted ones with an order, which the first scan builds.
     fn ordered(&self) -> RwLockReadGuard<'_, Layers> {
         let layers = self.layers.read();
         if layers.is_ordered() {
@@ -133,7 +191,7 @@ impl<B: Base> Overlay<B> {
         drop(layers);
         let mut layers = self.layers.write();
         layers.active.writes.order();
-        layers.previous.writes.order();
+        layers.frozen.writes.order();
         RwLockWriteGuard::downgrade(layers)
     }
 }
@@ -164,7 +222,7 @@ impl<B: Base> ByteStore for Overlay<B> {
         loop {
             let mut parts = [Page::default(), Page::default(), Page::default()];
             layers.active.page(&rest, limit, &mut parts[0]);
-            layers.previous.page(&rest, limit, &mut parts[1]);
+            layers.frozen.page(&rest, limit, &mut parts[1]);
             self.base.page(&rest, limit, &mut parts[2])?;
             let horizon = merge(&parts, rest.reverse, page);
             page.complete = horizon.is_none();
@@ -182,8 +240,7 @@ impl<B: Base> ByteStore for Overlay<B> {
 
     fn approximate_len(&self) -> Result<u64> {
         let layers = self.layers.read();
-        let in_flight = if layers.in_flight { layers.previous.writes.len() } else { 0 };
-        let uncommitted = (layers.active.writes.len() + in_flight) as u64;
+        let uncommitted = (layers.active.writes.len() + layers.frozen.writes.len()) as u64;
         drop(layers);
         Ok(self.base.approximate_len()? + uncommitted)
     }
@@ -193,64 +250,47 @@ impl<B: Base> ByteStore for Overlay<B> {
     }
 
     fn restore(&self, fill: Fill<'_>) -> Result {
-        {
-            let mut layers = self.layers.write();
-            if !layers.in_flight {
-                layers.previous.clear();
-            }
-        }
+        self.layers.write().cached.clear();
         self.base.write(fill, true)
     }
 
     fn freeze(&self) {
-        let mut layers = self.layers.write();
-        if !layers.is_frozen {
-            layers.freeze();
-            layers.is_frozen = true;
-        }
+        self.layers.write().freeze();
     }
 
     fn commit(&self, end: End) -> Result {
-        let mut layers = self.layers.write();
-        if !std::mem::take(&mut layers.is_frozen) {
-            layers.freeze();
-        }
-        drop(layers);
+        self.layers.write().freeze();
         let layers = self.layers.read();
         let mut fill = |writes: &mut dyn Writes| {
             // In order, since a memtable then finds each place next to the one before.
-            for (key, value) in layers.previous.writes.sorted() {
+            for (key, value) in layers.frozen.writes.sorted() {
                 if end.floor.as_ref().is_none_or(|floor| **key >= **floor) {
                     writes.set(key, value.as_deref());
                 }
             }
             Ok(end.clone())
         };
-        self.base.write(&mut fill, false)?;
+        let written = self.base.write(&mut fill, false);
         drop(layers);
         let mut layers = self.layers.write();
-        layers.in_flight = false;
-        if end.floor.is_some() || layers.previous.n_bytes > MAX_CACHED {
-            layers.previous.clear();
+        match written {
+            Ok(()) => layers.settle(end.floor.is_some()),
+            Err(_) => layers.thaw(),
         }
-        Ok(())
+        written
     }
 
     fn rollback(&self) -> bool {
         let mut layers = self.layers.write();
         layers.active.clear();
+        layers.frozen.clear();
         layers.is_frozen = false;
-        if layers.in_flight {
-            layers.previous.clear();
-            layers.in_flight = false;
-        }
         true
     }
 
     fn uncommitted_bytes(&self) -> usize {
         let layers = self.layers.read();
-        let in_flight = if layers.in_flight { layers.previous.n_bytes } else { 0 };
-        layers.active.n_bytes + in_flight
+        layers.active.n_bytes + layers.frozen.n_bytes
     }
 
     fn close(&self) -> Result {
@@ -293,5 +333,8 @@ fn merge<'a>(parts: &'a [Page; 3], reverse: bool, page: &mut Page) -> Option<&'a
     }
 }
 
-/// Bytes of the previous generation that are worth keeping as a cache.
-const MAX_CACHED: usize = 16 << 20;
+/// Bytes of committed writes that a store keeps in memory, and all stores together.
+const MAX_CACHED: usize = 8 << 20;
+const MAX_CACHED_BY_ALL: usize = 64 << 20;
+/// What they keep now.
+static CACHED: AtomicUsize = AtomicUsize::new(0);
