@@ -7,18 +7,22 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
 
+use foldhash::quality::RandomState;
+
 use crate::scan::Scan;
 use crate::small::SmallBytes;
 
 #[derive(Debug)]
 pub(crate) struct ByteMap<V> {
-    entries: HashMap<SmallBytes, V>,
+    /// Keys come from outside: the hash is seeded, as the standard one, which costs several times as
+    /// much for keys as short as these.
+    entries: HashMap<SmallBytes, V, RandomState>,
     order: Option<BTreeSet<SmallBytes>>,
 }
 
 impl<V> Default for ByteMap<V> {
     fn default() -> Self {
-        Self { entries: HashMap::new(), order: None }
+        Self { entries: HashMap::default(), order: None }
     }
 }
 
