@@ -1,7 +1,8 @@
 //! The commit: the order of its steps, for both guarantees.
 //!
 //! At least once: flush, offsets, stores. Exactly once: flush, offsets inside the transaction,
-//! commit it, stores. Stores come last in both, so what they hold is always in the log.
+//! commit it, stores; while the log is busy with it the tasks go on with what is for the next one.
+//! Stores come last in both, so what they hold is always in the log.
 
 use std::time::Duration;
 
@@ -117,7 +118,7 @@ impl Worker {
                 self.outlet.commit_transaction(&offsets, &group, timeout)?;
             }
         }
-        self.committed(&offsets)
+        self.committed(&offsets, false)
     }
 
     /// Fixes in all tasks what the commit is of; false if some store cannot.
@@ -146,7 +147,7 @@ impl Worker {
             }
         }
         let Some(offsets) = self.underway.take() else { return Ok(true) };
-        self.committed(&offsets)?;
+        self.committed(&offsets, true)?;
         // What waited for it.
         for task in self.tasks.values_mut() {
             task.drain(&mut self.outlet)?;
@@ -154,14 +155,18 @@ impl Worker {
         Ok(true)
     }
 
-    /// The log has committed: the stores follow.
-    fn committed(&mut self, offsets: &[(TopicPartition, CommittedOffset)]) -> Result {
+    /// The log has committed: the stores follow. If the tasks have gone on, those alone that were
+    /// part of it.
+    fn committed(
+        &mut self,
+        offsets: &[(TopicPartition, CommittedOffset)],
+        have_gone_on: bool,
+    ) -> Result {
         if let Some(probe) = &self.shared.config.probe {
             probe.committed(offsets);
             probe.pass(CrashPoint::LogCommitted);
         }
-        let has_gone_on = self.tasks.values().any(Task::is_underway);
-        let is_part = |task: &&mut Task| !has_gone_on || task.is_underway();
+        let is_part = |task: &&mut Task| !have_gone_on || task.is_underway();
         self.slowness.committed(self.tasks.values_mut().filter(is_part).map(|task| task.id));
         let mut first_error: Option<Error> = None;
         for task in self.tasks.values_mut().filter(is_part) {
