@@ -10,6 +10,8 @@
 mod cli;
 // The main example as several processes, with one of them killed.
 mod flights;
+// Instances that come and go.
+mod sharing;
 // State that moves between Java and us.
 mod interop;
 // Processes killed at random while an interpreter watches.

@@ -8,7 +8,7 @@ use kstreams::random::Random;
 
 /// Writes the input topic. What the log then holds is the truth, not what was sent here: a record
 /// that an outage made the producer write twice is two records for everybody.
-pub(super) struct Feed {
+pub(crate) struct Feed {
     producer: Box<dyn Producer>,
     topic: TopicHandle,
     random: Random,
@@ -19,7 +19,7 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    pub(super) fn new(bootstrap: &str, topic: &str, seed: u64, rate: u64) -> Self {
+    pub(crate) fn new(bootstrap: &str, topic: &str, seed: u64, rate: u64) -> Self {
         // Five minutes by default: librdkafka has been seen to hold one partition back so long
         // after an outage, until its queue was full for all of them.
         let log = KafkaLog::builder(bootstrap).set("producer.message.timeout.ms", "15000");
@@ -35,23 +35,23 @@ impl Feed {
     }
 
     /// Draws from so many keys.
-    pub(super) fn of_keys(mut self, n_keys: u64) -> Self {
+    pub(crate) fn of_keys(mut self, n_keys: u64) -> Self {
         self.n_keys = n_keys;
         self
     }
 
     /// Sends a record of each of so many keys, and waits until they are written.
-    pub(super) fn send_each(&mut self, n_keys: u64) {
+    pub(crate) fn send_each(&mut self, n_keys: u64) {
         (0..n_keys).for_each(|key| self.send(key));
         self.finish();
     }
 
-    pub(super) fn n_sent(&self) -> u64 {
+    pub(crate) fn n_sent(&self) -> u64 {
         self.n_sent
     }
 
     /// Sends what is due after so much time.
-    pub(super) fn send_until(&mut self, time: Duration) {
+    pub(crate) fn send_until(&mut self, time: Duration) {
         let due = (time.as_secs_f64() * self.rate as f64) as u64;
         while self.n_sent < due {
             let key = self.random.below(self.n_keys);
@@ -94,7 +94,7 @@ impl Feed {
     }
 
     /// Waits until everything is written.
-    pub(super) fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         loop {
             self.producer.flush(Duration::from_secs(120)).unwrap();
             if !self.send_refused() {

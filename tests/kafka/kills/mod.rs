@@ -6,7 +6,7 @@
 //! while they run and at the end. `scripts/kills` runs it for longer.
 
 mod app;
-mod feed;
+pub(crate) mod feed;
 mod oracle;
 mod plan;
 mod process;

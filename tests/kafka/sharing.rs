@@ -1,0 +1,231 @@
+//! Instances come, go and are replaced one by one under load, exactly-once: every record counts once
+//! and in order, and tasks that stay where they are go on.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kstreams::log::{ConsumerOptions, GroupProtocol, Isolation, Log, NewTopic};
+use kstreams::prelude::*;
+use kstreams::record::TopicPartition;
+use kstreams::state::testing::TempDir;
+use kstreams::task::TaskId;
+use kstreams::time::{Clock, SystemClock};
+use kstreams_broker::shared;
+
+use crate::kills::feed::Feed;
+
+const N_PARTITIONS: i32 = 12;
+const N_KEYS: u64 = 600;
+const RATE: u64 = 2000;
+const LONG: Duration = Duration::from_secs(60);
+/// How long a number of instances is left as it is.
+const CALM: Duration = Duration::from_millis(1500);
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Each key with its running count.
+struct Count(StoreId<KeyValueStore<String, u64>>, Option<Store<KeyValueStore<String, u64>>>);
+
+impl Processor<String, String, String, u64> for Count {
+    fn init(&mut self, ctx: &mut Init<'_, Self, String, u64>) -> Result {
+        self.1 = Some(ctx.store(&self.0)?);
+        Ok(())
+    }
+
+    fn process(
+        &mut self,
+        ctx: &mut Context<'_, String, u64>,
+        record: Record<String, String>,
+    ) -> Result {
+        let Some(store) = &self.1 else { return Err("no store".into()) };
+        let count = store.get(&record.key)?.unwrap_or(0) + 1;
+        store.put(&record.key, &count)?;
+        ctx.forward(record.with_value(count))
+    }
+}
+
+/// Where a task was seen last, and since when it has not moved on there.
+struct Seen {
+    instance: usize,
+    position: i64,
+    since: Duration,
+}
+
+struct Fleet {
+    name: &'static str,
+    protocol: GroupProtocol,
+    clock: SystemClock,
+    feed: Feed,
+    apps: Vec<Option<Streams>>,
+    folders: Vec<TempDir>,
+    seen: BTreeMap<TaskId, Seen>,
+    /// The longest time that a task stood still although it stayed, in this step.
+    longest: Duration,
+}
+
+impl Fleet {
+    fn new(name: &'static str, protocol: GroupProtocol) -> Self {
+        let bootstrap = shared().unwrap().bootstrap();
+        let topic = |suffix: &str| NewTopic {
+            name: format!("{name}-{suffix}"),
+            n_partitions: N_PARTITIONS,
+            replication: None,
+            // Event times do not look like today's: no reason to delete records.
+            configs: vec![("retention.ms".to_owned(), "-1".to_owned())],
+        };
+        let admin = KafkaLog::new(bootstrap).admin().unwrap();
+        admin.create_topics(&[topic("in"), topic("out")], LONG).unwrap();
+        Self {
+            name,
+            protocol,
+            clock: SystemClock::new(),
+            feed: Feed::new(bootstrap, &format!("{name}-in"), 7, RATE).of_keys(N_KEYS),
+            apps: (0..3).map(|_| None).collect(),
+            folders: (0..3).map(|_| TempDir::new()).collect(),
+            seen: BTreeMap::new(),
+            longest: Duration::ZERO,
+        }
+    }
+
+    fn log(&self) -> KafkaLog {
+        let builder = KafkaLog::builder(shared().unwrap().bootstrap());
+        builder.group_protocol(self.protocol).build().unwrap()
+    }
+
+    fn start(&mut self, instance: usize) {
+        let mut topology = Topology::builder();
+        let counts = topology.store(KeyValue::persistent("counts", Utf8, U64));
+        let source = topology.source("source", format!("{}-in", self.name), (Utf8, Utf8));
+        let id = counts.clone();
+        let count = topology.processor("count", &[source], move || Count(id.clone(), None));
+        topology.connect(count, &counts);
+        topology.sink("sink", &[count], format!("{}-out", self.name), (Utf8, U64));
+        let config = Config::new(self.name)
+            .guarantee(Guarantee::ExactlyOnce)
+            .state_dir(self.folders[instance].path());
+        let app = Streams::new(topology.build().unwrap(), config, self.log()).unwrap();
+        app.start().unwrap();
+        self.apps[instance] = Some(app);
+    }
+
+    fn stop(&mut self, instance: usize) {
+        let app = self.apps[instance].take().unwrap();
+        assert!(app.close(LONG), "instance {instance} did not close");
+    }
+
+    /// Feeds, and looks at what moves, until the tasks are shared out and for a while after that.
+    #[expect(clippy::print_stdout, reason = "the output of a test")]
+    fn step(&mut self, what: &str) {
+        let began = self.clock.monotonic();
+        let mut settled = None;
+        while settled.is_none_or(|at| self.clock.monotonic() < at + CALM) {
+            let now = self.clock.monotonic();
+            assert!(now < began + LONG, "{} {what}: not settled", self.name);
+            self.feed.send_until(now);
+            self.look(now);
+            if self.is_settled() {
+                settled.get_or_insert(now);
+            } else {
+                settled = None;
+            }
+            std::thread::park_timeout(LOOK);
+        }
+        println!(
+            "{}: {what}: settled after {:.1} s; a task that stayed stood still for {:.2} s at most",
+            self.name,
+            (self.clock.monotonic() - began - CALM).as_secs_f64(),
+            self.longest.as_secs_f64()
+        );
+    }
+
+    fn is_settled(&self) -> bool {
+        let mut apps = self.apps.iter().flatten();
+        let n_tasks: usize = self.apps.iter().flatten().map(|app| app.tasks().len()).sum();
+        apps.all(|app| app.state() == State::Running && !app.tasks().is_empty())
+            && n_tasks == N_PARTITIONS as usize
+    }
+
+    fn look(&mut self, now: Duration) {
+        for (instance, app) in self.apps.iter().enumerate() {
+            for info in app.iter().flat_map(Streams::tasks) {
+                let position = info.positions.iter().map(|(_, offset)| offset).sum();
+                let seen =
+                    self.seen.entry(info.task).or_insert(Seen { instance, position, since: now });
+                if seen.instance != instance {
+                    *seen = Seen { instance, position, since: now };
+                } else if seen.position != position {
+                    self.longest = self.longest.max(now.saturating_sub(seen.since));
+                    *seen = Seen { instance, position, since: now };
+                }
+            }
+        }
+    }
+
+    /// All input has come out, each key counted without a gap.
+    fn check(&mut self) {
+        self.feed.finish();
+        let n = self.feed.n_sent() as usize;
+        let isolation = Isolation::ReadCommitted;
+        let options = ConsumerOptions { client_id: "check".into(), isolation };
+        let mut consumer = self.log().consumer(options).unwrap();
+        let topic = format!("{}-out", self.name);
+        let starts: Vec<_> =
+            (0..N_PARTITIONS).map(|p| (TopicPartition::new(topic.as_str(), p), 0)).collect();
+        let lanes = consumer.assign(&starts).unwrap();
+        let (mut counts, mut n_read) = (BTreeMap::<Vec<u8>, u64>::new(), 0);
+        let began = self.clock.monotonic();
+        while n_read < n {
+            let now = self.clock.monotonic();
+            assert!(now < began + LONG, "{}: {n_read} of {n} records came out", self.name);
+            consumer.wait(LOOK).unwrap();
+            for lane in &lanes {
+                let Some(batch) = consumer.fetch(*lane, 1000).unwrap().records else { continue };
+                for index in 0..batch.len() {
+                    let record = batch.get(index);
+                    let count = counts.entry(record.key.unwrap().to_vec()).or_default();
+                    *count += 1;
+                    let told = u64::from_be_bytes(record.value.unwrap().try_into().unwrap());
+                    assert_eq!(told, *count, "{}: lost or repeated", self.name);
+                    n_read += 1;
+                }
+            }
+        }
+        assert_eq!(n_read, n, "{}: more came out than went in", self.name);
+    }
+}
+
+/// Tells the longest time that a task stood still although it stayed.
+fn run(name: &'static str, protocol: GroupProtocol) -> Duration {
+    let mut fleet = Fleet::new(name, protocol);
+    fleet.start(0);
+    fleet.step("one instance");
+    fleet.longest = Duration::ZERO;
+    for instance in [1, 2] {
+        fleet.start(instance);
+        fleet.step("one more");
+    }
+    for instance in 0..3 {
+        fleet.stop(instance);
+        fleet.step("one less");
+        fleet.start(instance);
+        fleet.step("back again");
+    }
+    fleet.stop(2);
+    fleet.stop(1);
+    fleet.step("two less");
+    fleet.check();
+    fleet.stop(0);
+    fleet.longest
+}
+
+#[test]
+fn instances_are_replaced_one_by_one_in_a_streams_group() {
+    let longest = run("sharing-streams", GroupProtocol::Streams);
+    // Commits tell where a task is, each 100 ms. A quiet machine takes 0.2 s; a busy one has its time.
+    assert!(longest < Duration::from_secs(5), "a task that stayed stood still for {longest:?}");
+}
+
+#[test]
+fn instances_are_replaced_one_by_one_in_a_classic_group() {
+    // All tasks pause at each change there, so nothing is asked of the time.
+    run("sharing-classic", GroupProtocol::Classic);
+}
