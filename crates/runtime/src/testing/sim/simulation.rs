@@ -167,6 +167,7 @@ impl Simulation {
             }
         };
         let outcome = world.run();
+        world.log.dissolve();
         let violation = outcome.err().map(|broken| violation(broken, world.trace.last()));
         let hash = world.trace.hash();
         let mut coverage = world.coverage.lock().clone();

@@ -113,6 +113,12 @@ impl Network {
         late.requests.insert(key, Box::new(request));
     }
 
+    /// Drops the requests that have not arrived.
+    pub(super) fn forget(&self) {
+        let late = std::mem::take(&mut *self.late.lock());
+        drop(late);
+    }
+
     /// Serves the late requests whose time has come.
     pub(super) fn deliver(&self, broker: &Broker) {
         let now = broker.clock.monotonic();

@@ -50,6 +50,7 @@ pub use group::GroupMode;
 pub use record::{NewRecord, OwnedRecord};
 
 use self::broker::Broker;
+use self::group::Groups;
 use super::{
     Admin, CommittedOffset, Consumer, ConsumerOptions, Log, MemberOptions, Membership, NewTopic,
     Producer, ProducerOptions,
@@ -75,6 +76,15 @@ impl MemoryLog {
     /// A log for real use: on the system clock, and clients wait for each other.
     pub fn new() -> Self {
         Self::builder().build()
+    }
+
+    /// The log is of no use any more: drops its groups and the requests that have not arrived. They
+    /// hold topologies, whose simulated stores hold the disks, and those the log.
+    pub(crate) fn dissolve(&self) {
+        *self.0.groups.lock() = Groups::default();
+        if let Some(network) = &self.0.network {
+            network.forget();
+        }
     }
 
     /// A log with other settings.
