@@ -6,8 +6,6 @@
 #![cfg(all(feature = "kafka", feature = "rocksdb"))]
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
-// The command line.
-mod cli;
 // The main example as several processes, with one of them killed.
 mod flights;
 // Instances that come and go.

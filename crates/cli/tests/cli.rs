@@ -1,5 +1,7 @@
 //! The command line against a real broker: what it tells, what it refuses, and a reset.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::time::Duration;
 
 use kstreams::log::{GroupProtocol, Log, NewTopic};
