@@ -83,6 +83,7 @@ pub mod log {
 
 /// Tests without a broker: the production engine on the embedded log, with a manual clock.
 pub mod testing {
+    pub use kstreams_core::testing::*;
     pub use kstreams_runtime::testing::*;
 }
 

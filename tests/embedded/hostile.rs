@@ -3,64 +3,39 @@
 
 use std::time::Duration;
 
-use kstreams::random::Random;
 use kstreams::serde::{
-    At, Bool, ByteArray, F32, F64, FixedList, I16, I32, I64, List, Nullable, Serde, U32, U64, Unit,
-    Utf8, UuidText,
+    Bool, ByteArray, F32, F64, FixedList, I16, I32, I64, List, Nullable, U32, U64, Unit, Utf8,
+    UuidText,
 };
 use kstreams::state::testing::{changelog, open};
 use kstreams::state::{KeyValue, Sessions, Versioned, Window, Windowed, Windows, keys};
 use kstreams::store::StateStore;
+use kstreams::testing::{hostile_inputs, take_hostile_inputs};
 use kstreams::time::Timestamp;
-
-/// How many inputs each decoder gets, or what the variable `KSTREAMS_HOSTILE` says.
-const N: u64 = 20_000;
-
-fn inputs(seed: u64) -> impl Iterator<Item = Vec<u8>> {
-    let said = std::env::var("KSTREAMS_HOSTILE").ok().and_then(|n| n.parse().ok());
-    let random = Random::seeded(seed);
-    (0..said.unwrap_or(N)).map(move |_| random.hostile_bytes())
-}
-
-/// What was read is written again, and that reads and writes as itself.
-fn check<S: Serde>(name: &str, serde: &S) {
-    let at = At::value("t");
-    for bytes in inputs(7) {
-        let Ok(item) = serde.deserialize(&bytes, &at) else { continue };
-        let mut again = Vec::new();
-        if serde.serialize(&item, &at, &mut again).is_ok() {
-            assert!(again.len() <= 4 * bytes.len() + 16, "{name}: {bytes:?}");
-            let mut third = Vec::new();
-            let item = serde.deserialize(&again, &at).unwrap();
-            serde.serialize(&item, &at, &mut third).unwrap();
-            assert_eq!(again, third, "{name}: {bytes:?}");
-        }
-    }
-}
 
 #[test]
 fn serdes_take_any_bytes() {
-    check("Utf8", &Utf8);
-    check("ByteArray", &ByteArray);
-    check("I16", &I16);
-    check("I32", &I32);
-    check("I64", &I64);
-    check("U32", &U32);
-    check("U64", &U64);
-    check("F32", &F32);
-    check("F64", &F64);
-    check("Bool", &Bool);
-    check("Unit", &Unit);
-    check("UuidText", &UuidText);
-    check("Nullable", &Nullable(Utf8));
-    check("List of text", &List(Utf8));
-    check("List of lists", &List(List(I32)));
-    check("FixedList", &FixedList { inner: I64, width: 8 });
+    take_hostile_inputs(&Utf8, 7);
+    take_hostile_inputs(&ByteArray, 7);
+    take_hostile_inputs(&I16, 7);
+    take_hostile_inputs(&I32, 7);
+    take_hostile_inputs(&I64, 7);
+    take_hostile_inputs(&U32, 7);
+    take_hostile_inputs(&U64, 7);
+    take_hostile_inputs(&F32, 7);
+    take_hostile_inputs(&F64, 7);
+    take_hostile_inputs(&Bool, 7);
+    take_hostile_inputs(&Unit, 7);
+    take_hostile_inputs(&UuidText, 7);
+    take_hostile_inputs(&Nullable(Utf8), 7);
+    take_hostile_inputs(&List(Utf8), 7);
+    take_hostile_inputs(&List(List(I32)), 7);
+    take_hostile_inputs(&FixedList { inner: I64, width: 8 }, 7);
 }
 
 #[test]
 fn keys_of_windows_and_sessions_take_any_bytes() {
-    for bytes in inputs(9) {
+    for bytes in hostile_inputs(9) {
         if let Some((key, start, sequence)) = keys::split_window(&bytes) {
             let mut again = Vec::new();
             keys::window(key, start, sequence, &mut again);
@@ -84,7 +59,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// A changelog as anybody may have written it.
 fn restore(store: &impl StateStore) {
     // They are held in memory: a bounded part of a long run.
-    let (keys, values) = (inputs(11).take(1 << 20), inputs(13));
+    let (keys, values) = (hostile_inputs(11).take(1 << 20), hostile_inputs(13));
     let changes: Vec<_> = keys
         .zip(values)
         .enumerate()

@@ -11,6 +11,7 @@
 pub mod error;
 pub mod record;
 
+pub mod testing;
 pub mod time;
 
 pub mod random;

@@ -51,9 +51,7 @@ impl Random {
             low & 0xffff_ffff_ffff
         )
     }
-}
 
-impl Random {
     /// Bytes that decoders are tried with: mostly short, at times with a number at the front that is
     /// at the end of its range or the length of the rest, at times nearly all zeros.
     ///

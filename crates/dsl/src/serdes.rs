@@ -182,39 +182,6 @@ impl<T> Clone for Choice<T> {
 }
 
 #[cfg(test)]
-pub(crate) mod hostile {
-    //! Bytes that nobody of ours wrote.
-
-    use kstreams_core::random::Random;
-
-    use super::*;
-
-    /// How many inputs each decoder gets, or what the variable `KSTREAMS_HOSTILE` says.
-    pub(crate) fn inputs() -> impl Iterator<Item = Vec<u8>> {
-        let said = std::env::var("KSTREAMS_HOSTILE").ok().and_then(|n| n.parse().ok());
-        let random = Random::seeded(17);
-        (0..said.unwrap_or(20_000)).map(move |_| random.hostile_bytes())
-    }
-
-    /// They are refused, or read as something that is written and read as itself.
-    pub(crate) fn check(serde: &impl Serde) {
-        let (at, mut n_read) = (At::value("t"), 0);
-        for bytes in inputs() {
-            let Ok(item) = serde.deserialize(&bytes, &at) else { continue };
-            n_read += 1;
-            let (mut again, mut third) = (Vec::new(), Vec::new());
-            if serde.serialize(&item, &at, &mut again).is_ok() {
-                assert!(again.len() <= 4 * bytes.len() + 16, "{bytes:?}");
-                let item = serde.deserialize(&again, &at).unwrap();
-                serde.serialize(&item, &at, &mut third).unwrap();
-                assert_eq!(again, third, "{bytes:?}");
-            }
-        }
-        assert!(n_read > 10, "hardly anything is read: {n_read}");
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
 

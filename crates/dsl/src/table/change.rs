@@ -118,6 +118,7 @@ fn malformed(bytes: &[u8]) -> Error {
 #[cfg(test)]
 mod tests {
     use kstreams_core::serde::Utf8;
+    use kstreams_core::testing::take_hostile_inputs;
 
     use super::*;
 
@@ -166,6 +167,6 @@ mod tests {
 
     #[test]
     fn any_bytes() {
-        crate::serdes::hostile::check(&ChangeSerde(SerdeOf::new(Utf8)));
+        assert!(take_hostile_inputs(&ChangeSerde(SerdeOf::new(Utf8)), 17) > 10);
     }
 }

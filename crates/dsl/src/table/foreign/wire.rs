@@ -193,6 +193,7 @@ fn unknown_version(what: &str, version: u8) -> Error {
 #[cfg(test)]
 mod tests {
     use kstreams_core::serde::Utf8;
+    use kstreams_core::testing::take_hostile_inputs;
 
     use super::*;
 
@@ -264,7 +265,7 @@ mod tests {
 
     #[test]
     fn any_bytes() {
-        crate::serdes::hostile::check(&serde());
-        crate::serdes::hostile::check(&ResponseSerde(SerdeOf::new(Utf8)));
+        assert!(take_hostile_inputs(&serde(), 17) > 10);
+        assert!(take_hostile_inputs(&ResponseSerde(SerdeOf::new(Utf8)), 17) > 10);
     }
 }
