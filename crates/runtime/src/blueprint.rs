@@ -67,9 +67,7 @@ impl Blueprint {
     }
 
     pub(crate) fn partitions(&self) -> impl Iterator<Item = TopicPartition> {
-        self.inputs
-            .iter()
-            .map(|input| TopicPartition::new(Arc::clone(&input.topic), input.partition))
+        self.inputs.iter().map(FlowInput::topic_partition)
     }
 
     pub(crate) fn reset(&self, input: usize, default: OffsetReset) -> OffsetReset {

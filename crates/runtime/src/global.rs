@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kstreams_core::error::{Error, ErrorKind, Result};
-use kstreams_core::flow::{Flow, TaskSetup};
+use kstreams_core::flow::{Flow, FlowInput, TaskSetup};
 use kstreams_core::record::{Offset, TopicPartition};
 use kstreams_core::store::{StateStore, StoreContext, TaskTimes};
 use kstreams_core::task::TaskId;
@@ -106,10 +106,7 @@ impl GlobalWorker {
             partition_counts: Arc::clone(&shared.counts) as _,
         };
         let inputs = shared.prints.layout.global_inputs(id);
-        let partitions: Vec<TopicPartition> = inputs
-            .iter()
-            .map(|input| TopicPartition::new(Arc::clone(&input.topic), input.partition))
-            .collect();
+        let partitions: Vec<_> = inputs.iter().map(FlowInput::topic_partition).collect();
         let timeout = shared.config.request_timeout;
         let asked: Vec<_> = partitions.iter().map(|p| (p.clone(), OffsetSpec::Earliest)).collect();
         let starts = shared.admin.offsets(&asked, timeout)?;

@@ -1,8 +1,11 @@
 //! Who has which state: what the group tells of its members, for queries that cross processes.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kstreams_core::error::{Error, ErrorKind, Result};
+use kstreams_core::flow::FlowInput;
 use kstreams_core::partition::partition_for;
 use kstreams_core::record::TopicPartition;
 use kstreams_core::serde::{At, Serde};
@@ -119,7 +122,7 @@ impl Streams {
         Ok(shared.locate(TaskId { subtopology, partition }))
     }
 
-    fn started(&self) -> Result<std::sync::Arc<Shared>> {
+    fn started(&self) -> Result<Arc<Shared>> {
         self.shared().ok_or_else(|| Error::new(ErrorKind::Closed, "the application does not run"))
     }
 }
@@ -136,14 +139,9 @@ impl Shared {
 
     fn locate(&self, task: TaskId) -> KeyLocation {
         let inputs = self.prints.layout.inputs(task);
-        let inputs: Vec<TopicPartition> = inputs
-            .into_iter()
-            .map(|input| TopicPartition::new(input.topic, input.partition))
-            .collect();
+        let inputs: Vec<_> = inputs.iter().map(FlowInput::topic_partition).collect();
         let peers = self.peers();
-        let has = |read: &std::collections::BTreeSet<TopicPartition>| {
-            inputs.iter().any(|input| read.contains(input))
-        };
+        let has = |read: &BTreeSet<TopicPartition>| inputs.iter().any(|input| read.contains(input));
         let active = peers.iter().find(|peer| has(&peer.active)).map(|peer| peer.server.clone());
         let standby =
             peers.iter().filter(|peer| has(&peer.standby)).map(|peer| peer.server.clone());

@@ -9,6 +9,7 @@ use super::slot::{Edges, Input, Slot};
 use super::source::Source;
 use super::stage::{ErasedStage, Stage, StageOf};
 use crate::processor::{Data, FixedKey, FixedKeyProcessor, Processor};
+use crate::record::TopicPartition;
 use crate::serde::Serde;
 use crate::sink::SinkSpec;
 use crate::source::SourceSpec;
@@ -166,4 +167,11 @@ pub struct FlowInput {
     pub partition: i32,
     /// The index of its source in the plan.
     pub node: usize,
+}
+
+impl FlowInput {
+    /// Topic and partition alone.
+    pub fn topic_partition(&self) -> TopicPartition {
+        TopicPartition::new(Arc::clone(&self.topic), self.partition)
+    }
 }

@@ -104,8 +104,7 @@ impl Plan {
 impl Laid {
     /// What a task reads.
     pub(super) fn inputs(&self, task: TaskId) -> impl Iterator<Item = TopicPartition> {
-        let inputs = self.layout.inputs(task).into_iter();
-        inputs.map(|input| TopicPartition::new(input.topic, input.partition))
+        self.layout.inputs(task).into_iter().map(|input| input.topic_partition())
     }
 
     /// True if this task reads this partition.
