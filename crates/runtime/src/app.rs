@@ -231,7 +231,7 @@ impl Streams {
 
     /// Waits for a state; false if the time is over, or another final state came first.
     pub fn wait_for(&self, state: State, timeout: Duration) -> bool {
-        let Some(shared) = self.running.lock().shared.clone() else {
+        let Some(shared) = self.shared() else {
             return self.state() == state;
         };
         shared.wait_until(timeout, |now| now == state || now.is_terminal());
@@ -240,12 +240,12 @@ impl Streams {
 
     /// The error that ended it, in words.
     pub fn error(&self) -> Option<String> {
-        self.running.lock().shared.as_ref().and_then(|shared| shared.error())
+        self.shared().and_then(|shared| shared.error())
     }
 
     /// The error that ended it; given once.
     pub fn take_error(&self) -> Option<Error> {
-        self.running.lock().shared.as_ref().and_then(|shared| shared.take_error())
+        self.shared().and_then(|shared| shared.take_error())
     }
 
     /// Stops processing and punctuation; membership goes on, so tasks stay here.
@@ -307,17 +307,17 @@ impl Streams {
 
     /// The tasks that run here, as they were at their last commit.
     pub fn tasks(&self) -> Vec<TaskInfo> {
-        self.running.lock().shared.as_ref().map(|shared| shared.tasks()).unwrap_or_default()
+        self.shared().map(|shared| shared.tasks()).unwrap_or_default()
     }
 
     /// The stores of standby tasks here, with how far each is behind its changelog.
     pub fn standbys(&self) -> Vec<StandbyStore> {
-        self.running.lock().shared.as_ref().map(|shared| shared.standbys()).unwrap_or_default()
+        self.shared().map(|shared| shared.standbys()).unwrap_or_default()
     }
 
     /// A store of every task that runs here, to read from.
     pub fn stores<S: StateStore>(&self, id: &StoreId<S>) -> Vec<(TaskId, Arc<S>)> {
-        let Some(shared) = self.running.lock().shared.clone() else { return Vec::new() };
+        let Some(shared) = self.shared() else { return Vec::new() };
         let typed = |(task, store): (TaskId, Arc<dyn StateStore>)| {
             let store: Arc<dyn std::any::Any + Send + Sync> = store;
             Some((task, store.downcast().ok()?))
@@ -325,6 +325,7 @@ impl Streams {
         shared.stores(id.name()).into_iter().filter_map(typed).collect()
     }
 
+    /// What its threads share, once it was started.
     pub(crate) fn shared(&self) -> Option<Arc<Shared>> {
         self.running.lock().shared.clone()
     }
