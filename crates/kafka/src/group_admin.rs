@@ -14,7 +14,7 @@ use crate::client::{Context, Deadline, bounded};
 use crate::error;
 use crate::wire::{
     Connection, Coordinator, DescribeClassic, DescribeStreams, Heartbeat, LeaveGroup, ListGroups,
-    Security, StreamsGroup, Tasks,
+    Security, StreamsGroup, TaskIds, WireTopic,
 };
 
 /// Looks at the groups of a cluster, and resets those that nobody is in.
@@ -289,9 +289,7 @@ impl GroupAdmin {
 
 fn streams(id: &str, group: StreamsGroup) -> GroupDescription {
     let subtopologies = group.subtopologies.unwrap_or_default().into_iter().map(|part| {
-        let names = |topics: Vec<crate::wire::WireTopic>| {
-            topics.into_iter().map(|topic| topic.name).collect()
-        };
+        let names = |topics: Vec<WireTopic>| topics.into_iter().map(|topic| topic.name).collect();
         SubtopologyDescription {
             id: part.id,
             sources: part.sources,
@@ -309,8 +307,8 @@ fn streams(id: &str, group: StreamsGroup) -> GroupDescription {
         process: Some(member.process),
         endpoint: member.endpoint.map(|endpoint| format!("{}:{}", endpoint.host, endpoint.port)),
         epoch: Some(member.epoch),
-        active: task_names(&member.now, |tasks| vec![&tasks.active]),
-        standby: task_names(&member.now, |tasks| vec![&tasks.standby, &tasks.warmup]),
+        active: task_names(&[&member.now.active]),
+        standby: task_names(&[&member.now.standby, &member.now.warmup]),
         partitions: Vec::new(),
     });
     GroupDescription {
@@ -323,8 +321,8 @@ fn streams(id: &str, group: StreamsGroup) -> GroupDescription {
     }
 }
 
-fn task_names(tasks: &Tasks, of: fn(&Tasks) -> Vec<&crate::wire::TaskIds>) -> Vec<String> {
-    let each = of(tasks).into_iter().flatten().flat_map(|(subtopology, partitions)| {
+fn task_names(tasks: &[&TaskIds]) -> Vec<String> {
+    let each = tasks.iter().copied().flatten().flat_map(|(subtopology, partitions)| {
         partitions.iter().map(move |partition| format!("{subtopology}_{partition}"))
     });
     each.collect()

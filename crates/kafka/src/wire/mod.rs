@@ -27,7 +27,7 @@ use bytes::{Reader, Writer};
 
 pub(crate) use connection::Connection;
 pub(crate) use coordinator::Coordinator;
-pub(crate) use describe::{DescribeStreams, StreamsGroup, TaskIds, Tasks};
+pub(crate) use describe::{DescribeStreams, StreamsGroup, TaskIds};
 pub(crate) use groups::{DescribeClassic, LeaveGroup, ListGroups};
 pub(crate) use heartbeat::{
     Answer, Endpoint, EndpointPartitions, Heartbeat, Join, Status, WireSubtopology, WireTopic,
@@ -59,20 +59,15 @@ pub(crate) trait Request {
 
 #[cfg(test)]
 mod tests {
-    use kstreams_core::random::Random;
+    use kstreams_core::testing::hostile_inputs;
 
     use super::*;
 
     /// Answers that no broker gives are refused; a panic would take a thread down, and a length that
     /// lies the memory of the process.
     fn take_any_bytes<R: Request>() {
-        let said = std::env::var("KSTREAMS_HOSTILE").ok().and_then(|n| n.parse().ok());
-        let random = Random::seeded(19);
-        let mut n_refused = 0;
-        for _ in 0..said.unwrap_or(20_000_u64) {
-            let bytes = random.hostile_bytes();
-            n_refused += u64::from(R::read(&mut Reader::new(&bytes)).is_err());
-        }
+        let is_refused = |bytes: &Vec<u8>| R::read(&mut Reader::new(bytes)).is_err();
+        let n_refused = hostile_inputs(19).filter(is_refused).count();
         assert!(n_refused > 1000, "{} reads nearly anything", R::NAME);
     }
 
