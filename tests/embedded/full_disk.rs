@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{Command, ExitStatus};
 
 use crate::support::*;
+use kstreams::random::Random;
 
 const DISK: &str = "KSTREAMS_TEST_SMALL_DISK";
 const SIZE_MB: usize = 64;
@@ -42,15 +43,10 @@ fn a_full_disk_stops_work_with_its_path_and_loses_nothing() {
     }
 }
 
+/// Long, and each another: a kilobyte on the disk too.
 fn key(n: usize) -> String {
-    // Long, and each another: a kilobyte on the disk too.
-    let mut state = n as u64 + 1;
-    let mut digits = || {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        format!("{state:016x}")
-    };
-    (0..64).map(|_| digits()).collect()
+    let random = Random::seeded(n as u64);
+    (0..64).map(|_| format!("{:016x}", random.next())).collect()
 }
 
 fn fill_and_go_on(disk: &Path) {
