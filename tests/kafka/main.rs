@@ -6,6 +6,8 @@
 #![cfg(all(feature = "kafka", feature = "rocksdb"))]
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+// An application that several modules run.
+mod counting;
 // The main example as several processes, with one of them killed.
 mod flights;
 // Instances that come and go.

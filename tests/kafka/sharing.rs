@@ -12,6 +12,7 @@ use kstreams::task::TaskId;
 use kstreams::time::{Clock, SystemClock};
 use kstreams_broker::shared;
 
+use crate::counting::counting;
 use crate::kills::feed::Feed;
 
 const N_PARTITIONS: i32 = 12;
@@ -21,27 +22,6 @@ const LONG: Duration = Duration::from_secs(60);
 /// How long a number of instances is left as it is.
 const CALM: Duration = Duration::from_millis(1500);
 const LOOK: Duration = Duration::from_millis(20);
-
-/// Each key with its running count.
-struct Count(StoreId<KeyValueStore<String, u64>>, Option<Store<KeyValueStore<String, u64>>>);
-
-impl Processor<String, String, String, u64> for Count {
-    fn init(&mut self, ctx: &mut Init<'_, Self, String, u64>) -> Result {
-        self.1 = Some(ctx.store(&self.0)?);
-        Ok(())
-    }
-
-    fn process(
-        &mut self,
-        ctx: &mut Context<'_, String, u64>,
-        record: Record<String, String>,
-    ) -> Result {
-        let Some(store) = &self.1 else { return Err("no store".into()) };
-        let count = store.get(&record.key)?.unwrap_or(0) + 1;
-        store.put(&record.key, &count)?;
-        ctx.forward(record.with_value(count))
-    }
-}
 
 /// Where a task was seen last, and since when it has not moved on there.
 struct Seen {
@@ -92,17 +72,11 @@ impl Fleet {
     }
 
     fn start(&mut self, instance: usize) {
-        let mut topology = Topology::builder();
-        let counts = topology.store(KeyValue::persistent("counts", Utf8, U64));
-        let source = topology.source("source", format!("{}-in", self.name), (Utf8, Utf8));
-        let id = counts.clone();
-        let count = topology.processor("count", &[source], move || Count(id.clone(), None));
-        topology.connect(count, &counts);
-        topology.sink("sink", &[count], format!("{}-out", self.name), (Utf8, U64));
+        let topology = counting(&format!("{}-in", self.name), &format!("{}-out", self.name));
         let config = Config::new(self.name)
             .guarantee(Guarantee::ExactlyOnce)
             .state_dir(self.folders[instance].path());
-        let app = Streams::new(topology.build().unwrap(), config, self.log()).unwrap();
+        let app = Streams::new(topology, config, self.log()).unwrap();
         app.start().unwrap();
         self.apps[instance] = Some(app);
     }
@@ -171,7 +145,7 @@ impl Fleet {
         let starts: Vec<_> =
             (0..N_PARTITIONS).map(|p| (TopicPartition::new(topic.as_str(), p), 0)).collect();
         let lanes = consumer.assign(&starts).unwrap();
-        let (mut counts, mut n_read) = (BTreeMap::<Vec<u8>, u64>::new(), 0);
+        let (mut counts, mut n_read) = (BTreeMap::<Vec<u8>, i64>::new(), 0);
         let began = self.clock.monotonic();
         while n_read < n {
             let now = self.clock.monotonic();
@@ -183,7 +157,7 @@ impl Fleet {
                     let record = batch.get(index);
                     let count = counts.entry(record.key.unwrap().to_vec()).or_default();
                     *count += 1;
-                    let told = u64::from_be_bytes(record.value.unwrap().try_into().unwrap());
+                    let told = i64::from_be_bytes(record.value.unwrap().try_into().unwrap());
                     assert_eq!(told, *count, "{}: lost or repeated", self.name);
                     n_read += 1;
                 }

@@ -16,6 +16,7 @@ use super::feed::Feed;
 use super::plan::{SESSION, TRANSACTION};
 use super::process::{Process, Role};
 use super::{setting, wait};
+use crate::counting::counting;
 
 const TEST: &str = "kills::restart::a_restart_after_a_kill_replays_the_last_commits_alone";
 const N_PARTITIONS: i32 = 2;
@@ -50,40 +51,7 @@ fn run(role: &Role) {
         .state_dir(role.get("state"))
         .session_timeout(role.millis("session"))
         .transaction_timeout(role.millis("transaction"));
-    role.run(&config, || {
-        let mut topology = Topology::builder();
-        let counts = topology.store(KeyValue::persistent("counts", Utf8, I64));
-        let events = topology.source("events", role.get("input"), (Utf8, Utf8));
-        let id = counts.clone();
-        let count =
-            topology.processor("count", &[events], move || Count { id: id.clone(), counts: None });
-        topology.connect(count, &counts);
-        topology.sink("counted", &[count], role.get("output"), (Utf8, I64));
-        topology.build().unwrap()
-    });
-}
-
-struct Count {
-    id: StoreId<KeyValueStore<String, i64>>,
-    counts: Option<Store<KeyValueStore<String, i64>>>,
-}
-
-impl Processor<String, String, String, i64> for Count {
-    fn init(&mut self, ctx: &mut Init<'_, Self, String, i64>) -> Result {
-        self.counts = Some(ctx.store(&self.id)?);
-        Ok(())
-    }
-
-    fn process(
-        &mut self,
-        ctx: &mut Context<'_, String, i64>,
-        event: Record<String, String>,
-    ) -> Result {
-        let Some(counts) = &self.counts else { return Err("no store".into()) };
-        let n = counts.get(&event.key)?.unwrap_or(0) + 1;
-        counts.put(&event.key, &n)?;
-        ctx.forward(event.with_value(n))
-    }
+    role.run(&config, || counting(role.get("input"), role.get("output")));
 }
 
 /// What was measured.
