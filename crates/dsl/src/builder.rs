@@ -99,8 +99,9 @@ impl StreamsBuilder {
     }
 
     /// Keeps the records of a stream that is joined with itself once
-    /// (`topology.optimization=single.store.self.join`, KIP-862). A left or outer join of a stream
-    /// with itself then is an inner one, which has the same results.
+    /// (`topology.optimization=single.store.self.join`, KIP-862). As there, a left or outer join of a
+    /// stream with itself then is an inner one: every record with a key joins itself at least. Records
+    /// without a key, which the others let out alone, are dropped then.
     ///
     /// Turning it on or off for an application that runs leaves a store behind, or begins with an
     /// empty one.
