@@ -123,8 +123,8 @@ impl Worker {
         let ids: Vec<TaskId> = self.tasks.keys().copied().collect();
         let mut is_busy = false;
         for id in ids {
-            let began = clock.monotonic();
-            let share = Share { clock: &*clock, max_records: 1, began, max_time: TURN };
+            let (began, now) = (clock.monotonic(), clock.now());
+            let share = Share { clock: &*clock, now, max_records: 1, began, max_time: TURN };
             let Some(task) = self.tasks.get_mut(&id) else { continue };
             is_busy |= task.process(&share, &mut self.outlet)? > 0;
             self.note_slow(clock.monotonic().saturating_sub(began), Some(id));

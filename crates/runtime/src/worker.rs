@@ -383,13 +383,18 @@ impl Worker {
 
     fn process(&mut self) -> Result<bool> {
         let clock = Arc::clone(&self.shared.config.clock);
-        let began = clock.monotonic();
+        let (began, now) = (clock.monotonic(), clock.now());
         let mut n_processed = 0;
         let mut slowest = (Duration::ZERO, None);
         let mut ended = began;
         for (id, task) in &mut self.tasks {
-            let share =
-                Share { clock: &*clock, max_records: self.batch, began: ended, max_time: TURN };
+            let share = Share {
+                clock: &*clock,
+                now,
+                max_records: self.batch,
+                began: ended,
+                max_time: TURN,
+            };
             let n = task.process(&share, &mut self.outlet)?;
             n_processed += n;
             if n > 0 {

@@ -30,6 +30,8 @@ const CLOCK_EACH: usize = 32;
 #[derive(Clone, Copy)]
 pub(crate) struct Share<'a> {
     pub(crate) clock: &'a dyn Clock,
+    /// The wall clock's time, of the turn.
+    pub(crate) now: Timestamp,
     pub(crate) max_records: usize,
     /// When the turn began, by the monotonic clock.
     pub(crate) began: Duration,
@@ -87,7 +89,7 @@ impl Task {
             return Ok(0);
         }
         let limit = if outlet.is_held() { HELD_BYTES } else { DRAIN_BYTES };
-        self.flow.set_system_time(share.clock.now());
+        self.flow.set_system_time(share.now);
         let mut n_processed = 0;
         while n_processed < share.max_records {
             let max = share.max_records - n_processed;
