@@ -123,13 +123,12 @@ impl Worker {
 
     /// Fixes in all tasks what the commit is of; false if some store cannot.
     fn freeze_tasks(&mut self) -> bool {
-        let keeps_apart = !self.shared.has(Bug::CommitThawed);
-        if !self.tasks.values_mut().all(|task| task.freeze(keeps_apart)) {
-            self.tasks.values_mut().for_each(Task::thaw);
-            return false;
+        let are_frozen =
+            self.shared.has(Bug::CommitThawed) || self.tasks.values().all(Task::freeze);
+        if are_frozen {
+            self.tasks.values_mut().for_each(Task::go_on);
         }
-        self.tasks.values_mut().for_each(Task::go_on);
-        true
+        are_frozen
     }
 
     /// Looks after the commit that is going on; true if it is done.

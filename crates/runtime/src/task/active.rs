@@ -268,21 +268,14 @@ impl Task {
         self.queues.iter_mut().for_each(PartitionQueue::freeze);
     }
 
-    /// Fixes what the commit is of in the stores too, so that the task can go on before its end;
-    /// false if some store cannot.
-    pub(crate) fn freeze(&mut self, keeps_apart: bool) -> bool {
-        self.is_underway = !keeps_apart || self.stores.iter().all(|store| store.store.freeze());
-        self.is_underway
+    /// Fixes what the commit is of in the stores too; false if some store cannot.
+    pub(crate) fn freeze(&self) -> bool {
+        self.stores.iter().all(|store| store.store.freeze())
     }
 
-    /// The task does not go on before the end of the commit after all.
-    pub(crate) fn thaw(&mut self) {
-        self.is_underway = false;
-    }
-
-    /// All tasks could be frozen: from here on changes are for the next commit.
+    /// All tasks are frozen: from here on changes are for the next commit.
     pub(crate) fn go_on(&mut self) {
-        self.dirty = false;
+        (self.dirty, self.is_underway) = (false, true);
     }
 
     /// True if it is part of the commit that is going on.
