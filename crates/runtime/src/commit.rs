@@ -165,8 +165,10 @@ impl Worker {
             probe.committed(offsets);
             probe.pass(CrashPoint::LogCommitted);
         }
+        // Of tasks that have gone on nobody asks: records are not committed one by one then.
+        let with_work = self.tasks.values().filter(|task| task.is_dirty()).map(|task| task.id);
+        self.slowness.committed(with_work);
         let is_part = |task: &&mut Task| !have_gone_on || task.is_underway();
-        self.slowness.committed(self.tasks.values_mut().filter(is_part).map(|task| task.id));
         let mut first_error: Option<Error> = None;
         for task in self.tasks.values_mut().filter(is_part) {
             // The log has it: a store that fails now is behind, never ahead.
