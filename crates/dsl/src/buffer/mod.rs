@@ -167,6 +167,9 @@ impl StateStore for TimeOrderedBuffer {
             };
             let prior = held.get(key).map(|buffered| buffered.prior.clone());
             let logged = format::read_logged(&record, value, prior, place)?;
+            // A key that left and came again between two commits has left no tombstone, and waits
+            // anew.
+            held.remove(key);
             held.set(logged.time, key, logged.buffered);
         }
         held.offset = Some(through);

@@ -11,6 +11,7 @@ use kstreams_dsl::{
     TimeWindowedSerde, TimeWindows,
 };
 use kstreams_runtime::testing::TestDriver;
+use kstreams_runtime::transport::memory::NewRecord;
 
 use crate::{drive, pipe};
 
@@ -263,4 +264,32 @@ fn only_windows_close() {
     let errors = builder.build().unwrap_err();
     assert_eq!(errors.faults().len(), 1, "{errors}");
     assert!(errors.to_string().contains("hold: only windows close"), "{errors}");
+}
+
+/// Two changes between two commits leave one record in the changelog, and no tombstone. Java's
+/// buffer restores such a key with the time that it waited for before (`cleanPut`).
+#[test]
+fn a_key_that_left_and_came_again_in_one_commit_waits_anew_after_a_restart() -> Result {
+    let mut driver = held(Suppressed::until_time_limit(ms(10), BufferConfig::unbounded()))?;
+    update(&mut driver, &[("a", "1", 0)])?;
+    for (key, time) in [("b", 20), ("a", 21)] {
+        driver.log().produce_record(
+            "t",
+            &NewRecord {
+                partition: Some(0),
+                key: Some(key.as_bytes()),
+                value: Some(b"2"),
+                timestamp: Timestamp::from_millis(time),
+                headers: Headers::default(),
+            },
+        )?;
+    }
+    driver.settle()?;
+    assert_eq!(out(&mut driver)?, ["a=1@0"]);
+    let mut driver = driver.restart()?;
+    update(&mut driver, &[("c", "1", 25)])?;
+    assert!(out(&mut driver)?.is_empty());
+    update(&mut driver, &[("c", "2", 31)])?;
+    assert_eq!(out(&mut driver)?, ["b=2@20", "a=2@21"]);
+    Ok(())
 }
