@@ -205,6 +205,9 @@ impl Worker {
         log::info!("task {id}: running");
         self.shared.publish(task.info(), task.flow().stores());
         self.tasks.insert(id, task);
+        if let Some(probe) = &self.shared.config.probe {
+            probe.runs(id);
+        }
         self.shared.pass(CrashPoint::TaskRuns);
         Ok(())
     }

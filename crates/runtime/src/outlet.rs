@@ -65,6 +65,13 @@ impl Outlet {
         }
     }
 
+    /// Tells the probe, if there is one, that a task takes a record.
+    pub(crate) fn took(&self, task: TaskId, partition: &TopicPartition, offset: Offset) {
+        if let Some(probe) = &self.probe {
+            probe.took(task, partition, offset);
+        }
+    }
+
     /// Hands every waiting record to the producer and empties the outbox.
     ///
     /// # Errors

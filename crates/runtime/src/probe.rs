@@ -8,7 +8,8 @@ use std::any::Any;
 use std::fmt;
 use std::panic::resume_unwind;
 
-use kstreams_core::record::TopicPartition;
+use kstreams_core::record::{Offset, TopicPartition};
+use kstreams_core::task::TaskId;
 
 use crate::transport::CommittedOffset;
 
@@ -16,6 +17,12 @@ use crate::transport::CommittedOffset;
 pub(crate) trait Probe: Send + Sync {
     /// A worker passes this point; ends it by [`crash`], or returns.
     fn pass(&self, point: CrashPoint);
+
+    /// A task begins to run.
+    fn runs(&self, task: TaskId);
+
+    /// A task takes this record.
+    fn took(&self, task: TaskId, partition: &TopicPartition, offset: Offset);
 
     /// The log has taken these positions.
     fn committed(&self, offsets: &[(TopicPartition, CommittedOffset)]);

@@ -93,7 +93,7 @@ impl Task {
         let mut n_processed = 0;
         while n_processed < share.max_records {
             let max = share.max_records - n_processed;
-            let processed = self.guarded(|task| task.process_chunk(max, limit, share));
+            let processed = self.guarded(|task| task.process_chunk(max, limit, share, outlet));
             // Records before a failed one have moved the position; what they wrote must leave too.
             self.dirty |= processed.as_ref().map_or(true, |(done, _)| *done > 0);
             let (done, more) = processed?;
@@ -114,6 +114,7 @@ impl Task {
         max: usize,
         limit: usize,
         share: &Share<'_>,
+        outlet: &Outlet,
     ) -> Result<(usize, bool)> {
         for done in 0..max {
             if done % CLOCK_EACH == CLOCK_EACH - 1 && share.is_over() {
@@ -122,6 +123,7 @@ impl Task {
             let Some((input, time)) = self.choose(share.began)? else { return Ok((done, false)) };
             let queue = &mut self.queues[input];
             let Some(head) = queue.head() else { return Ok((done, false)) };
+            outlet.took(self.id, &queue.partition, head.offset);
             self.flow.feed(input, &head, time)?;
             self.last_record = Some((input, head.offset));
             drop(head);

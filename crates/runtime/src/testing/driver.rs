@@ -71,6 +71,7 @@ pub struct TestDriver {
     shared: Arc<Shared>,
     worker: Worker,
     global: Option<GlobalWorker>,
+    only: Option<u32>,
     /// Dropped last, when no store is open any more.
     _scratch: Scratch,
 }
@@ -92,6 +93,7 @@ pub struct TestDriverBuilder {
     config: Config,
     partitions: BTreeMap<String, i32>,
     start: Timestamp,
+    only: Option<u32>,
 }
 
 impl TestDriverBuilder {
@@ -106,6 +108,14 @@ impl TestDriverBuilder {
     #[must_use]
     pub fn start_at(mut self, start: Timestamp) -> Self {
         self.start = start;
+        self
+    }
+
+    /// Runs the tasks of one sub-topology alone, so that a test can feed it by itself: with what
+    /// others would write to its repartition topics.
+    #[must_use]
+    pub fn only(mut self, subtopology: u32) -> Self {
+        self.only = Some(subtopology);
         self
     }
 
@@ -148,9 +158,10 @@ impl TestDriverBuilder {
             shared,
             worker,
             global,
+            only: self.only,
             _scratch: scratch,
         };
-        driver.settle()?;
+        driver.open()?;
         Ok(driver)
     }
 }
@@ -167,7 +178,7 @@ impl TestDriver {
     /// A driver with settings.
     pub fn builder(topology: Topology, config: Config) -> TestDriverBuilder {
         let (partitions, start) = (BTreeMap::new(), Timestamp::from_millis(0));
-        TestDriverBuilder { topology, config, partitions, start }
+        TestDriverBuilder { topology, config, partitions, start, only: None }
     }
 
     /// A source topic to pipe records into.
@@ -244,6 +255,23 @@ impl TestDriver {
         self.worker.tasks.keys().copied().collect()
     }
 
+    /// Opens the tasks, and closes those that are not wanted before any has processed something.
+    fn open(&mut self) -> Result {
+        if let Some(only) = self.only {
+            self.shared.set_paused(true);
+            self.settle()?;
+            let others = |id: &TaskId| id.subtopology != only;
+            let others: Vec<TaskId> = self.worker.tasks.keys().copied().filter(others).collect();
+            for id in others {
+                if let Some(task) = self.worker.tasks.remove(&id) {
+                    task.close();
+                }
+            }
+            self.shared.set_paused(false);
+        }
+        self.settle()
+    }
+
     /// Processes and commits until nothing is left to do.
     ///
     /// # Errors
@@ -283,7 +311,7 @@ impl TestDriver {
         self.worker.stop()?;
         let worker = Worker::new(Arc::clone(&self.shared), 0)?;
         let mut driver = Self { worker, ..self };
-        driver.settle()?;
+        driver.open()?;
         Ok(driver)
     }
 

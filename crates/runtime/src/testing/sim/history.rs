@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use kstreams_core::error::{ErrorKind, Result};
 use kstreams_core::record::{Offset, TopicPartition};
+use kstreams_core::task::TaskId;
 
 use super::ledger::Ledger;
 use super::network::{OBSERVER, SimNetwork};
+use super::order::{Orders, Taken};
 use super::trace::{Hash, Step, Trace};
 use crate::transport::memory::{MemoryLog, OwnedRecord};
 use crate::transport::{Admin, Consumer, ConsumerOptions, Isolation, Lane, Log, OffsetSpec};
@@ -20,6 +22,7 @@ pub struct History {
     partitions: BTreeMap<TopicPartition, Seen>,
     committed: BTreeMap<TopicPartition, Offset>,
     ledger: Ledger,
+    orders: Orders,
 }
 
 #[derive(Debug)]
@@ -72,6 +75,11 @@ impl History {
         self.ledger.n_seen(topic, partition, offset)
     }
 
+    /// The records that a task is done with, in the order in which it took them.
+    pub fn order(&self, task: TaskId) -> &[Taken] {
+        self.orders.of(task)
+    }
+
     pub(super) fn positions(&self) -> &BTreeMap<TopicPartition, Offset> {
         &self.committed
     }
@@ -120,6 +128,7 @@ impl Observer {
                 partitions: BTreeMap::new(),
                 committed: BTreeMap::new(),
                 ledger,
+                orders: Orders::default(),
             },
         })
     }
@@ -175,6 +184,10 @@ impl Observer {
         let committed = self.log.committed(&self.history.application_id);
         self.history.committed =
             committed.into_iter().map(|(name, offset)| (name, offset.offset)).collect();
+        for event in self.history.ledger.takes() {
+            self.history.orders.took(event);
+        }
+        self.history.orders.committed(&self.history.committed);
         Ok(())
     }
 

@@ -4,11 +4,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use kstreams_core::record::TopicPartition;
+use kstreams_core::record::{Offset, TopicPartition};
+use kstreams_core::task::TaskId;
 use parking_lot::Mutex;
 
 use super::history::Observer;
 use super::ledger::{CommitEvent, Ledger};
+use super::order::TakeEvent;
 use super::report::Coverage;
 use super::trace::{Step, Trace};
 use crate::probe::{CrashPoint, Probe, crash};
@@ -113,6 +115,17 @@ impl Probe for InstanceProbe {
             is_machine: false,
         });
         crash()
+    }
+
+    fn runs(&self, task: TaskId) {
+        let owner = (self.index, self.worker.load(Ordering::Relaxed));
+        self.ledger.took(TakeEvent { owner, task, record: None });
+    }
+
+    fn took(&self, task: TaskId, partition: &TopicPartition, offset: Offset) {
+        let owner = (self.index, self.worker.load(Ordering::Relaxed));
+        let record = Some((partition.clone(), offset));
+        self.ledger.took(TakeEvent { owner, task, record });
     }
 
     fn committed(&self, offsets: &[(TopicPartition, CommittedOffset)]) {

@@ -13,6 +13,7 @@ use kstreams_core::record::{Offset, RecordMetadata, TopicPartition};
 use kstreams_core::task::TaskId;
 use parking_lot::Mutex;
 
+use super::order::TakeEvent;
 use super::plan::Rate;
 use super::report::Coverage;
 
@@ -53,6 +54,7 @@ pub(super) struct Ledger(Arc<Mutex<Inner>>);
 struct Inner {
     stores: Vec<StoreEvent>,
     commits: Vec<CommitEvent>,
+    takes: Vec<TakeEvent>,
     seen: BTreeMap<(Arc<str>, i32, Offset), u32>,
 }
 
@@ -63,6 +65,14 @@ impl Ledger {
 
     pub(super) fn commit(&self, event: CommitEvent) {
         self.0.lock().commits.push(event);
+    }
+
+    pub(super) fn took(&self, event: TakeEvent) {
+        self.0.lock().takes.push(event);
+    }
+
+    pub(super) fn takes(&self) -> Vec<TakeEvent> {
+        std::mem::take(&mut self.0.lock().takes)
     }
 
     pub(super) fn take(&self) -> (Vec<StoreEvent>, Vec<CommitEvent>) {

@@ -20,6 +20,7 @@ mod instance_probe;
 mod invariants;
 mod ledger;
 mod network;
+mod order;
 mod trace;
 
 mod disk;
@@ -32,6 +33,7 @@ pub use feed::SimRecord;
 pub use history::History;
 pub use ledger::Tap;
 pub use oracle::Oracle;
+pub use order::Taken;
 pub use plan::SimPlan;
 pub use report::{Coverage, Report, Run, Violation};
 pub use simulation::{SimEnv, Simulation, run_seeds};
