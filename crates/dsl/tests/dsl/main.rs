@@ -10,6 +10,7 @@ mod foreign_key;
 mod java;
 mod java_steps;
 mod names;
+mod simulated;
 mod stages;
 mod stream_joins;
 mod suppress;

@@ -68,7 +68,7 @@ pub(super) fn header_text(headers: &Headers) -> String {
 }
 
 /// The topics that a topology reads from outside, in the order of its text.
-pub(super) fn topics(lines: &[&str]) -> Vec<String> {
+pub(crate) fn topics(lines: &[&str]) -> Vec<String> {
     let mut topics = Vec::new();
     for line in lines {
         let line = line.split_once(" = ").map_or(*line, |(_, stages)| stages);

@@ -50,6 +50,11 @@ use kstreams_broker::golden;
 use input::Step;
 use run::{Twin, compare};
 
+// The simulation runs the same topologies.
+pub(crate) use input::topics as inputs;
+pub(crate) use run::{BUFFERS, dynamic_topics};
+pub(crate) use text::Text;
+
 const TOPOLOGIES: &str = include_str!("topologies.txt");
 
 /// So many topologies grow for each seed.
@@ -58,7 +63,7 @@ const N_GROWN: u64 = 10;
 const MAX_FAILURES: usize = 10;
 
 /// The names and lines of the topologies to run.
-fn topologies() -> Vec<(&'static str, Vec<&'static str>)> {
+pub(crate) fn topologies() -> Vec<(&'static str, Vec<&'static str>)> {
     let wanted = env::var("KSTREAMS_TOPOLOGY").unwrap_or_default();
     let lines = |text: &'static str| text.lines().filter(|line| !line.is_empty()).collect();
     let cases = golden::cases(TOPOLOGIES).into_iter();
@@ -68,9 +73,14 @@ fn topologies() -> Vec<(&'static str, Vec<&'static str>)> {
         .collect()
 }
 
-/// The seeds to run: 200, or those that `KSTREAMS_SEEDS` says, as `0..10000`.
+/// The seeds to run: 200, unless told.
 fn seeds() -> Range<u64> {
-    let Ok(text) = env::var("KSTREAMS_SEEDS") else { return 0..200 };
+    seeds_or(0..200)
+}
+
+/// The seeds that `KSTREAMS_SEEDS` says, as `0..10000`, or else these.
+pub(crate) fn seeds_or(usual: Range<u64>) -> Range<u64> {
+    let Ok(text) = env::var("KSTREAMS_SEEDS") else { return usual };
     let (first, end) = text.split_once("..").expect("KSTREAMS_SEEDS is not of the form 0..200");
     first.parse().unwrap()..end.parse().unwrap()
 }

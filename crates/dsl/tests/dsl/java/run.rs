@@ -107,7 +107,7 @@ pub(super) fn ours(lines: &[&str], steps: &[Step]) -> Outcome {
 }
 
 /// The topics that `to_dynamic` can choose.
-fn dynamic_topics(lines: &[&str]) -> Vec<String> {
+pub(crate) fn dynamic_topics(lines: &[&str]) -> Vec<String> {
     let stages = lines.iter().flat_map(|line| line.split(" | "));
     let prefixes = stages.filter_map(|stage| stage.trim().strip_prefix("to_dynamic "));
     prefixes.flat_map(|prefix| [format!("{prefix}0"), format!("{prefix}1")]).collect()
@@ -193,7 +193,7 @@ fn in_order(lines: &[String]) -> Vec<String> {
 }
 
 /// What the changelogs of suppressions have in their names here.
-const BUFFERS: [&str; 3] = ["KTABLE-SUPPRESS-", "app-final-store-", "app-held-store-"];
+pub(crate) const BUFFERS: [&str; 3] = ["KTABLE-SUPPRESS-", "app-final-store-", "app-held-store-"];
 
 /// Java keeps the stores of a node in a hash set: their order says nothing.
 fn normal(description: &[String]) -> Vec<String> {

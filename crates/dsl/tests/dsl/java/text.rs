@@ -90,14 +90,14 @@ impl Stage {
 }
 
 /// A topology's text, read.
-pub(super) struct Text {
+pub(crate) struct Text {
     builder: StreamsBuilder,
     flows: BTreeMap<String, Flow>,
 }
 
 impl Text {
     /// Builds the streams and tables; generated names are taken as they are, as Java does.
-    pub(super) fn build(lines: &[&str]) -> StreamsBuilder {
+    pub(crate) fn build(lines: &[&str]) -> StreamsBuilder {
         let mut text = Self { builder: StreamsBuilder::new(), flows: BTreeMap::new() };
         text.builder.naming(Naming::Positional);
         for line in lines {
