@@ -44,6 +44,19 @@ fn check(builder: StreamsBuilder, steps: &[(&str, &str, i64, &str)]) -> Result {
     Ok(())
 }
 
+/// Java's store keeps nothing of a tombstone at the very time of the value that it deletes, and would
+/// answer `ay`.
+#[test]
+fn a_tombstone_at_the_time_of_its_value_is_remembered() -> Result {
+    let builder = StreamsBuilder::new();
+    let table = versioned(&builder, "t");
+    let stream = builder.stream::<String, String>("in");
+    stream.left_join_table(&table, |_, v, t| format!("{v}{}", part(t))).to("out");
+    let steps =
+        [("t", "x", 1, ""), ("t", "-", 1, ""), ("t", "y", 0, ""), ("in", "a", 1, "anull@1")];
+    check(builder, &steps)
+}
+
 #[test]
 fn a_stream_meets_what_the_table_was_at_its_time() -> Result {
     let builder = StreamsBuilder::new();

@@ -125,3 +125,12 @@ pub(super) fn steps(seed: u64, topics: &[String]) -> Vec<Step> {
     }
     steps
 }
+
+/// Moves tombstones to times at which no value lies.
+pub(super) fn part_tombstones(steps: &mut [Step]) {
+    for step in steps {
+        if let Step::Put { value, time, .. } = step {
+            *time = *time * 2 + i64::from(value.is_none());
+        }
+    }
+}

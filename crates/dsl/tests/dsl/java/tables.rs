@@ -271,6 +271,15 @@ pub(super) fn of_cogroup(
             let windows = on.windowed_by(windows.grace(at.millis(2)));
             Flow::WindowedTable(windows.aggregate(String::new, at.kept()).into())
         }
+        ("sliding", _) => {
+            let windows = on.windowed_by(SlidingWindows::of(at.millis(0)).grace(at.millis(1)));
+            Flow::WindowedTable(windows.aggregate(String::new, at.kept()).into())
+        }
+        ("sessions", _) => {
+            let sessions = on.sessions(SessionWindows::of(at.millis(0)).grace(at.millis(1)));
+            let merge = |_: &Key, one, two| String::reduce("append", one, two);
+            Flow::WindowedTable(sessions.aggregate(String::new, merge, at.kept()).into())
+        }
         _ => at.unknown(),
     }
 }

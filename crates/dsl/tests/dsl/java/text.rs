@@ -55,6 +55,9 @@ impl Stage {
         if let Some(name) = self.option("store") {
             kept = kept.name(name);
         }
+        if let Some(millis) = self.option("versioned") {
+            kept = kept.versioned(Duration::from_millis(millis.parse().unwrap()));
+        }
         match self.option("as") {
             Some(name) => kept.node(name),
             None => kept,

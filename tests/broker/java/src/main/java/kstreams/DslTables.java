@@ -168,6 +168,13 @@ final class DslTables {
             case "windows" -> new DslText.Flow(on.windowedBy(
                 TimeWindows.ofSizeAndGrace(at.millis(0), at.millis(2)).advanceBy(at.millis(1)))
                 .aggregate(nothing(), at.named(), at.kept(flow.key(), TEXT)), timed(flow.key()), TEXT);
+            case "sliding" -> new DslText.Flow(on.windowedBy(
+                SlidingWindows.ofTimeDifferenceAndGrace(at.millis(0), at.millis(1)))
+                .aggregate(nothing(), at.named(), at.kept(flow.key(), TEXT)), timed(flow.key()), TEXT);
+            case "sessions" -> new DslText.Flow(on.windowedBy(
+                SessionWindows.ofInactivityGapAndGrace(at.millis(0), at.millis(1)))
+                .aggregate(nothing(), (k, one, two) -> DslFunctions.reduce("append", one, two),
+                    at.named(), at.kept(flow.key(), TEXT)), sessioned(flow.key()), TEXT);
             default -> throw at.unknown();
         };
     }
@@ -183,6 +190,10 @@ final class DslTables {
     private static Serde<Object> timed(final Serde<Object> key) {
         // The size counts only where keys are read.
         return DslText.cast(new WindowedSerdes.TimeWindowedSerde<>(DslText.<Serde<Object>>cast(key), Long.MAX_VALUE));
+    }
+
+    private static Serde<Object> sessioned(final Serde<Object> key) {
+        return DslText.cast(new WindowedSerdes.SessionWindowedSerde<>(DslText.<Serde<Object>>cast(key)));
     }
 
     private static DslText.Flow ofTable(
@@ -216,7 +227,7 @@ final class DslTables {
     private static DslText.Flow ofSessions(
         final DslText.Flow flow, final SessionWindowedKStream<Object, Object> on, final DslText.Stage at) {
         final Serde<Object> key = flow.key();
-        final Serde<Object> windowed = DslText.cast(new WindowedSerdes.SessionWindowedSerde<>(DslText.<Serde<Object>>cast(key)));
+        final Serde<Object> windowed = sessioned(key);
         return switch (at.op()) {
             case "count" -> new DslText.Flow(on.count(at.named(), DslText.cast(
                 at.<SessionStore<Bytes, byte[]>>kept(key, LONG))), windowed, LONG);

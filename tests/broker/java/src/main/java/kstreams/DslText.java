@@ -20,6 +20,7 @@ import org.apache.kafka.streams.kstream.Materialized;
 import org.apache.kafka.streams.kstream.Named;
 import org.apache.kafka.streams.kstream.internals.NamedInternal;
 import org.apache.kafka.streams.processor.StateStore;
+import org.apache.kafka.streams.state.Stores;
 
 /**
  * Builds DSL topologies from text. A line is a chain of stages, each an operator with its arguments on what
@@ -73,6 +74,12 @@ final class DslText {
 
         <S extends StateStore> Materialized<Object, Object, S> kept(
             final Serde<Object> key, final Serde<Object> value) {
+            if (options.containsKey("versioned")) {
+                final Duration history = Duration.ofMillis(Long.parseLong(options.get("versioned")));
+                return DslText.<Materialized<Object, Object, S>>cast(Materialized.<Object, Object>as(
+                    Stores.persistentVersionedKeyValueStore(options.get("store"), history))
+                    .withKeySerde(key).withValueSerde(value));
+            }
             return options.containsKey("store")
                 ? Materialized.<Object, Object, S>as(options.get("store")).withKeySerde(key).withValueSerde(value)
                 : Materialized.with(key, value);
