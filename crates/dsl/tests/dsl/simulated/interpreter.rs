@@ -138,9 +138,8 @@ impl Twin {
 
     fn take(&mut self, history: &History, taken: &Taken) -> Result<(), String> {
         let (at, offset) = (&taken.partition, taken.offset);
-        let records = history.records(&at.topic, at.partition);
-        let found = records.binary_search_by_key(&offset, |record| record.offset);
-        let record = &records[found.map_err(|_| format!("{at}@{offset} is not committed"))?];
+        let record = history.record(at, offset);
+        let record = record.ok_or_else(|| format!("{at}@{offset} is not committed"))?;
         let new = NewRecord {
             partition: Some(at.partition),
             key: record.key.as_deref(),

@@ -45,6 +45,13 @@ impl History {
         seen.map_or(&[], |seen| &seen.records)
     }
 
+    /// The committed record at an offset, if there is one.
+    pub fn record(&self, at: &TopicPartition, offset: Offset) -> Option<&OwnedRecord> {
+        let records = &self.partitions.get(at)?.records;
+        let found = records.binary_search_by_key(&offset, |record| record.offset);
+        records.get(found.ok()?)
+    }
+
     /// How many partitions a topic has; 0 if it is not there yet.
     pub fn n_partitions(&self, topic: &str) -> i32 {
         self.partitions.keys().filter(|at| &*at.topic == topic).count() as i32

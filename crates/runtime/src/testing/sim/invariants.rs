@@ -166,8 +166,8 @@ impl Invariants {
             return Ok(());
         }
         for ((topic, partition, offset), _) in self.ledger.seen() {
-            let records = history.records(&topic, partition);
-            if records.binary_search_by_key(&offset, |record| record.offset).is_err() {
+            let at = TopicPartition::new(Arc::clone(&topic), partition);
+            if history.record(&at, offset).is_none() {
                 let text = format!("a processor saw {topic}-{partition}@{offset}, never committed");
                 return Err(("I4", text));
             }
