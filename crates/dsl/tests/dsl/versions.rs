@@ -44,27 +44,28 @@ fn check(builder: StreamsBuilder, steps: &[(&str, &str, i64, &str)]) -> Result {
     Ok(())
 }
 
+/// A stream `in` that tells what a versioned table `t` was at its time.
+fn looked_up() -> StreamsBuilder {
+    let builder = StreamsBuilder::new();
+    let table = versioned(&builder, "t");
+    let stream = builder.stream::<String, String>("in");
+    stream.left_join_table(&table, |_, v, t| format!("{v}{}", part(t))).to("out");
+    builder
+}
+
 /// Java's store keeps nothing of a tombstone at the very time of the value that it deletes, and would
 /// answer `ay`.
 #[test]
 fn a_tombstone_at_the_time_of_its_value_is_remembered() -> Result {
-    let builder = StreamsBuilder::new();
-    let table = versioned(&builder, "t");
-    let stream = builder.stream::<String, String>("in");
-    stream.left_join_table(&table, |_, v, t| format!("{v}{}", part(t))).to("out");
     let steps =
         [("t", "x", 1, ""), ("t", "-", 1, ""), ("t", "y", 0, ""), ("in", "a", 1, "anull@1")];
-    check(builder, &steps)
+    check(looked_up(), &steps)
 }
 
 #[test]
 fn a_stream_meets_what_the_table_was_at_its_time() -> Result {
-    let builder = StreamsBuilder::new();
-    let table = versioned(&builder, "t");
-    let stream = builder.stream::<String, String>("in");
-    stream.left_join_table(&table, |_, v, t| format!("{v}{}", part(t))).to("out");
     check(
-        builder,
+        looked_up(),
         &[
             ("in", "a", 5, "anull@5"),
             ("t", "x", 10, ""),

@@ -67,12 +67,17 @@ pub(super) fn header_text(headers: &Headers) -> String {
     headers.iter().map(of).collect::<Vec<_>>().join(";")
 }
 
+/// The words of a line's first stage: where it begins, and from what.
+pub(crate) fn source(line: &str) -> impl Iterator<Item = &str> {
+    let stages = line.split_once(" = ").map_or(line, |(_, stages)| stages);
+    stages.split(" | ").next().unwrap_or_default().split_whitespace()
+}
+
 /// The topics that a topology reads from outside, in the order of its text.
 pub(crate) fn topics(lines: &[&str]) -> Vec<String> {
     let mut topics = Vec::new();
     for line in lines {
-        let line = line.split_once(" = ").map_or(*line, |(_, stages)| stages);
-        let mut words = line.split(" | ").next().unwrap_or_default().split_whitespace();
+        let mut words = source(line);
         if matches!(words.next(), Some("stream" | "table" | "global")) {
             topics.extend(words.filter(|word| !word.contains('=')).map(str::to_owned));
         }

@@ -54,7 +54,7 @@ use input::Step;
 use run::{Twin, compare};
 
 // The simulation runs the same topologies.
-pub(crate) use input::topics as inputs;
+pub(crate) use input::{source, topics as inputs};
 pub(crate) use run::{BUFFERS, dynamic_topics};
 pub(crate) use text::Text;
 

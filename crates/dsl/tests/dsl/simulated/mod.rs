@@ -32,7 +32,7 @@ use kstreams_runtime::Guarantee;
 use kstreams_runtime::testing::sim::{Report, SimRecord, Simulation, run_seeds};
 use kstreams_topology::Topology;
 
-use super::java::{Text, dynamic_topics, inputs, seeds_or, topologies};
+use super::java::{Text, dynamic_topics, inputs, seeds_or, source, topologies};
 use interpreter::Interpreter;
 
 /// The application's id in simulations.
@@ -79,11 +79,7 @@ fn another_topology_is_not_taken_for_the_right_one() {
 }
 
 fn can_be_simulated(lines: &[&str]) -> bool {
-    let is_left_out = |line: &&str| {
-        let line = line.split_once(" = ").map_or(*line, |(_, stages)| stages);
-        line.starts_with("global") || line.starts_with("pattern")
-    };
-    !lines.iter().any(is_left_out)
+    !lines.iter().any(|line| matches!(source(line).next(), Some("global" | "pattern")))
 }
 
 fn simulation(lines: &[&'static str]) -> Simulation {
