@@ -3,9 +3,12 @@
 use std::{
     ffi::OsStr,
     fs::{self, File},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Output, Stdio},
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use crate::{
@@ -17,6 +20,11 @@ use crate::{
 const ATTEMPTS: usize = 3;
 /// How many lines of the broker's log an error shows.
 const LOG_LINES: usize = 30;
+/// What a controller says when it ends a broker's session.
+const FENCED: &str = "because its session has timed out";
+/// Lets it say so.
+const TELL_FENCED: &str =
+    "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.controller.ReplicationControlManager=info";
 
 /// A single Kafka node, broker and controller, on a free port of the loopback address.
 ///
@@ -36,6 +44,8 @@ const LOG_LINES: usize = 30;
 pub struct Broker {
     /// First, so that the process has ended before its folder goes and its ports are free to others.
     node: Mutex<Option<Node>>,
+    /// It was killed, and the controller does not know yet that it is gone.
+    is_registered: AtomicBool,
     java: Java,
     settings: BrokerBuilder,
     bootstrap: String,
@@ -78,7 +88,9 @@ impl Broker {
     /// # Errors
     /// [`ErrorKind::Io`] when the process cannot be killed.
     pub fn kill(&self) -> Result<()> {
-        self.node().take().map_or(Ok(()), |mut node| node.kill())
+        let Some(mut node) = self.node().take() else { return Ok(()) };
+        self.is_registered.store(true, Ordering::Relaxed);
+        node.kill()
     }
 
     /// SIGTERM: the node shuts down cleanly, and is killed if that takes too long. Its data stays.
@@ -91,8 +103,11 @@ impl Broker {
     }
 
     /// Starts the node again on the same folder and port, after stopping it if it runs. After
-    /// [`kill`](Self::kill) this takes some three seconds longer, until the last incarnation's session
-    /// is over.
+    /// [`kill`](Self::kill) this takes some five seconds longer: first a controller alone ends the
+    /// session of the last incarnation, as those of a cluster do, which outlive a broker. A node that
+    /// is both takes itself for the leader that it was until then, and Kafka 4.3.1 ends transactions
+    /// without their markers in this time ("these partitions are likely deleted already and hence can
+    /// be skipped").
     ///
     /// # Errors
     /// As [`BrokerBuilder::start`].
@@ -101,7 +116,10 @@ impl Broker {
         if let Some(mut running) = node.take() {
             running.stop()?;
         }
-        *node = Some(self.launch()?);
+        if self.is_registered.swap(false, Ordering::Relaxed) {
+            self.end_session()?;
+        }
+        *node = Some(self.launch(&self.config)?);
         Ok(())
     }
 
@@ -162,16 +180,27 @@ impl Broker {
         let config = properties::write(folder.path(), &ports, &settings.properties)?;
         let bootstrap = format!("127.0.0.1:{}", ports.broker);
         let node = Mutex::new(None);
-        Ok(Self { node, java, settings, bootstrap, config, folder, _ports: ports })
+        let is_registered = AtomicBool::new(false);
+        Ok(Self { node, is_registered, java, settings, bootstrap, config, folder, _ports: ports })
     }
 
-    fn launch(&self) -> Result<Node> {
+    /// Runs the controller alone until it has fenced the broker.
+    fn end_session(&self) -> Result<()> {
+        let is_fenced = || self.log_tail(usize::MAX).matches(FENCED).count();
+        let n_before = is_fenced();
+        let config = properties::controller_alone(&self.config)?;
+        let mut controller = self.launch(&config)?;
+        controller.wait_until(|| is_fenced() > n_before)?;
+        controller.stop()
+    }
+
+    fn launch(&self, config: &Path) -> Result<Node> {
         let log = File::options().create(true).append(true).open(self.log());
         let log = log.map_err(Error::io("open the broker's log"))?;
-        let mut options = vec!["-Xmx768m".to_owned()];
+        let mut options = vec!["-Xmx768m".to_owned(), TELL_FENCED.to_owned()];
         options.extend_from_slice(&self.settings.jvm_options);
         let mut command = self.java.launch(&options, "kstreams.BrokerMain");
-        command.arg(&self.config).arg(properties::CLUSTER_ID).arg(self.folder.path()).stderr(log);
+        command.arg(config).arg(properties::CLUSTER_ID).arg(self.folder.path()).stderr(log);
         Node::start(&mut command).map_err(|error| match error.kind() {
             ErrorKind::Start => {
                 let message = format!("{error}; its log:\n{}", self.log_tail(LOG_LINES));

@@ -16,6 +16,8 @@ use crate::{Error, ErrorKind, Pause, Result};
 pub(crate) const START_DEADLINE: Duration = Duration::from_secs(60);
 /// How long a clean stop may take before the process is killed.
 pub(crate) const STOP_DEADLINE: Duration = Duration::from_secs(20);
+/// Between two looks at what a node has done.
+const LOOK: Duration = Duration::from_millis(50);
 /// The line that `BrokerMain` prints when it answers.
 const READY: &str = "READY";
 
@@ -48,6 +50,20 @@ impl Node {
                 Err(Error::new(ErrorKind::Start, "the broker ended while it started"))
             }
         }
+    }
+
+    /// Looks again and again until something holds.
+    pub(crate) fn wait_until(&self, holds: impl Fn() -> bool) -> Result<()> {
+        for _ in 0..START_DEADLINE.as_millis() / LOOK.as_millis() {
+            if holds() {
+                return Ok(());
+            }
+            // The end of the process ends the wait; otherwise it is the pause between two looks.
+            if self.signs.recv_timeout(LOOK) == Err(RecvTimeoutError::Disconnected) {
+                return Err(Error::new(ErrorKind::Start, "a broker ended while it started"));
+            }
+        }
+        Err(Error::new(ErrorKind::Start, "a broker was not ready in time"))
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -104,17 +120,8 @@ pub(crate) fn run_until_listening(command: &mut Command, port: u16) -> Result<()
     let mut child = command.spawn().map_err(Error::io("start a broker"))?;
     let signs = child.stdout.take().map(watch).expect("stdout was set to a pipe above");
     let mut node = Node { child, signs, pause: None };
-    let pause = Duration::from_millis(50);
-    for _ in 0..START_DEADLINE.as_millis() / pause.as_millis() {
-        if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return node.stop();
-        }
-        // The end of the process ends the wait; otherwise it is the pause between two looks.
-        if node.signs.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected) {
-            return Err(Error::new(ErrorKind::Start, "a broker ended while it started"));
-        }
-    }
-    Err(Error::new(ErrorKind::Start, "a broker did not listen in time"))
+    node.wait_until(|| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok())?;
+    node.stop()
 }
 
 /// Reads a process's stdout to its end on a thread: tells readiness, then, by hanging up, the end.

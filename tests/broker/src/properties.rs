@@ -86,6 +86,25 @@ pub(crate) fn write(folder: &Path, ports: &Ports, extra: &[(String, String)]) ->
     Ok(path)
 }
 
+/// The same as in this file for a node that is the controller alone, in a file beside it.
+pub(crate) fn controller_alone(config: &Path) -> Result<PathBuf> {
+    let text = fs::read_to_string(config);
+    let text = text.map_err(Error::io(format!("read {}", config.display())))?;
+    let of_controller = |line: &str| match line.split_once('=') {
+        Some(("process.roles", _)) => Some("process.roles=controller".to_owned()),
+        Some(("listeners", all)) => {
+            let own = all.split(',').find(|listener| listener.starts_with("CONTROLLER:"));
+            own.map(|own| format!("listeners={own}"))
+        }
+        Some(("advertised.listeners" | "inter.broker.listener.name", _)) => None,
+        _ => Some(line.to_owned()),
+    };
+    let lines: Vec<String> = text.lines().filter_map(of_controller).collect();
+    let path = config.with_file_name("controller.properties");
+    fs::write(&path, lines.join("\n")).map_err(Error::io(format!("write {}", path.display())))?;
+    Ok(path)
+}
+
 /// The same for a broker that nobody will use, in a folder that the caller removes.
 pub(crate) fn write_plain(java_folder: &Path, folder: &Path) -> Result<(PathBuf, Ports)> {
     fs::create_dir_all(folder).map_err(Error::io(format!("create {}", folder.display())))?;
