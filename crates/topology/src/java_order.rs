@@ -12,13 +12,24 @@ pub(crate) fn hash_order(names: &[&str]) -> Vec<usize> {
     while names.len() > capacity as usize / 4 * 3 {
         capacity *= 2;
     }
-    let bin = |name: &str| {
-        let hash = string_hash(name);
-        (hash ^ (hash >> 16)) & (capacity - 1)
-    };
-    let mut order: Vec<usize> = (0..names.len()).collect();
+    by_bin(names.iter().map(|name| string_hash(name)), capacity)
+}
+
+/// The order of sets of names in a `HashSet` made from a collection of `n` elements, these among
+/// them. Gives indices.
+pub(crate) fn hash_order_of_sets(sets: &[Vec<&str>], n: usize) -> Vec<usize> {
+    // Half as many again as are put in, as `HashMap` reckons, and a power of two.
+    let capacity = u32::try_from(n).unwrap_or(u32::MAX).saturating_mul(4) / 3 + 1;
+    let hash =
+        |set: &Vec<&str>| set.iter().fold(0, |sum: u32, name| sum.wrapping_add(string_hash(name)));
+    by_bin(sets.iter().map(hash), capacity.max(16).next_power_of_two())
+}
+
+fn by_bin(hashes: impl Iterator<Item = u32>, capacity: u32) -> Vec<usize> {
+    let bins: Vec<u32> = hashes.map(|hash| (hash ^ (hash >> 16)) & (capacity - 1)).collect();
+    let mut order: Vec<usize> = (0..bins.len()).collect();
     // Within a bin the order of putting stays: the sort is stable.
-    order.sort_by_key(|index| bin(names[*index]));
+    order.sort_by_key(|index| bins[*index]);
     order
 }
 
@@ -155,6 +166,27 @@ mod tests {
         for (text, hash) in [("", 0), ("a", 97), ("kafka", 101_807_910), ("\u{1f600}", 1_772_899)] {
             assert_eq!(string_hash(text), hash, "{text}");
         }
+    }
+
+    /// What a program in Java printed.
+    #[test]
+    fn hash_sets_of_java() {
+        let names: Vec<&str> =
+            "orders payments customers app-by-key-repartition a b q Aa BB AaAa BBBB \u{e9}t\u{e9} x1 x2 x3 x4"
+                .split(' ')
+                .collect();
+        let ordered = |n: usize| {
+            let names = &names[..n];
+            hash_order(names).into_iter().map(|index| names[index]).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(ordered(9), "Aa BB a q b payments app-by-key-repartition orders customers");
+        assert_eq!(
+            ordered(16),
+            "Aa BB a b payments q app-by-key-repartition x1 orders x2 customers x3 x4 \
+             \u{e9}t\u{e9} AaAa BBBB"
+        );
+        let sets = [vec!["orders", "payments"], vec!["customers", "a"], vec!["b", "x1"]];
+        assert_eq!(hash_order_of_sets(&sets, 6), [1, 0, 2]);
     }
 
     #[test]

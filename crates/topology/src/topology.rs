@@ -67,6 +67,13 @@ impl Topology {
         &self.copartition_groups
     }
 
+    /// The full names of the topics of each group, in the order in which Kafka Streams sends them to
+    /// a group of the streams protocol: brokers take another order for another topology
+    /// (`InternalTopologyBuilder.copartitionGroups`).
+    pub fn copartitioned_names(&self, application_id: &str) -> Vec<Vec<Arc<str>>> {
+        copartition::in_javas_order(&self.copartition_groups, application_id)
+    }
+
     /// From a draft without faults.
     pub(crate) fn new(draft: Draft) -> Self {
         let names = draft.names();

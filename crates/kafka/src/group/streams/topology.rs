@@ -21,8 +21,9 @@ pub(super) fn wire_topology(options: &MemberOptions) -> Result<WireTopology> {
         .flat_map(|part| part.repartition_sources())
         .map(|(topic, _)| topic.full_name(&options.application_id))
         .collect();
+    let groups = options.topology.copartitioned_names(&options.application_id);
     let parts = parts.iter().filter(|part| !part.is_global());
-    let parts = parts.map(|part| subtopology(part, options, &repartition));
+    let parts = parts.map(|part| subtopology(part, options, &repartition, &groups));
     let mut subtopologies = parts.collect::<Result<Vec<_>>>()?;
     // As Java: by the text of the id.
     subtopologies.sort_by(|a, b| a.id.cmp(&b.id));
@@ -33,6 +34,7 @@ fn subtopology(
     part: &SubTopology,
     options: &MemberOptions,
     repartition: &BTreeSet<Arc<str>>,
+    copartitions: &[Vec<Arc<str>>],
 ) -> Result<WireSubtopology> {
     if let Some(pattern) = part.source_patterns().next() {
         let text = format!(
@@ -77,15 +79,19 @@ fn subtopology(
         topics.sort_by(|a, b| a.name.cmp(&b.name));
         topics.dedup_by(|a, b| a.name == b.name);
     }
-    let copartitions = part.copartition_groups().iter().map(|group| {
-        let mut indices = (BTreeSet::new(), BTreeSet::new());
-        for name in group.topics().iter().map(|topic| topic.full_name(id)) {
-            let external = sources.iter().position(|source| **source == *name);
-            let internal = repartition_sources.iter().position(|topic| *topic.name == *name);
-            indices.0.extend(external.and_then(|at| i16::try_from(at).ok()));
-            indices.1.extend(internal.and_then(|at| i16::try_from(at).ok()));
+    let copartitions = copartitions.iter().filter_map(|group| {
+        let mut indices: (Vec<i16>, Vec<i16>) = (Vec::new(), Vec::new());
+        for name in group {
+            let external = sources.iter().position(|source| **source == **name);
+            let internal = repartition_sources.iter().position(|topic| *topic.name == **name);
+            match (external, internal) {
+                (Some(at), _) => indices.0.push(i16::try_from(at).ok()?),
+                (None, Some(at)) => indices.1.push(i16::try_from(at).ok()?),
+                // It belongs to another sub-topology.
+                (None, None) => return None,
+            }
         }
-        (indices.0.into_iter().collect(), indices.1.into_iter().collect())
+        Some(indices)
     });
     let copartitions = copartitions.collect();
     Ok(WireSubtopology {
