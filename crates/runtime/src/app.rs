@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use kstreams_core::error::{Error, ErrorKind, Result};
@@ -13,13 +11,13 @@ use kstreams_core::task::TaskId;
 use kstreams_topology::Topology;
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::config::{Config, UncaughtVerdict};
+use crate::config::Config;
 use crate::global::GlobalWorker;
 use crate::shared::{Shared, TaskInfo, WorkerState};
 use crate::start;
 use crate::task::{Appliers, StandbyStore};
-use crate::transport::{Log, Waker};
-use crate::worker::{Turn, Worker};
+use crate::threads::{Thread, spawn, spawn_global};
+use crate::transport::Log;
 
 /// What an application is doing; the names are Java's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -108,35 +106,6 @@ struct Running {
 impl Running {
     fn threads(&self) -> impl Iterator<Item = &Thread> {
         self.threads.values().chain(&self.global)
-    }
-}
-
-struct Thread {
-    control: Arc<Control>,
-    handle: JoinHandle<()>,
-}
-
-/// How others reach a thread.
-#[derive(Default)]
-struct Control {
-    stop: AtomicBool,
-    waker: Mutex<Option<Waker>>,
-}
-
-impl Control {
-    fn stop(&self) {
-        self.stop.store(true, Ordering::Release);
-        self.wake();
-    }
-
-    fn wake(&self) {
-        if let Some(waker) = &*self.waker.lock() {
-            waker();
-        }
-    }
-
-    fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::Acquire)
     }
 }
 
@@ -349,123 +318,4 @@ impl fmt::Debug for Streams {
             .field("state", &self.state())
             .finish_non_exhaustive()
     }
-}
-
-fn spawn(shared: &Arc<Shared>, index: usize) -> Result<Thread> {
-    let control = Arc::new(Control::default());
-    let (own, ours) = (Arc::clone(shared), Arc::clone(&control));
-    let handle = std::thread::Builder::new()
-        .name(format!("{}-StreamThread-{}", shared.config.application_id, index + 1))
-        .spawn(move || {
-            own.report(index, WorkerState::Rebalancing);
-            start::pin(&own.config, index);
-            run_thread(&own, index, &ours);
-            own.report(index, WorkerState::Dead);
-            finish(&own);
-        })
-        .map_err(|e| Error::new(ErrorKind::Fatal, format!("cannot start a thread: {e}")))?;
-    Ok(Thread { control, handle })
-}
-
-fn run_thread(shared: &Arc<Shared>, index: usize, control: &Control) {
-    while !control.is_stopped() && !is_ending(shared) {
-        let (error, verdict) = match Worker::new(Arc::clone(shared), index) {
-            Ok(worker) => match drive(worker, shared, control) {
-                Ok(()) => return,
-                Err(failed) => failed,
-            },
-            Err(error) => judge(shared, error),
-        };
-        match verdict {
-            UncaughtVerdict::ReplaceThread => {
-                log::warn!("thread {}: replaced", index + 1);
-                shared.report(index, WorkerState::Rebalancing);
-            }
-            UncaughtVerdict::ShutdownClient | UncaughtVerdict::ShutdownApplication => {
-                return shared.fail(error);
-            }
-        }
-    }
-}
-
-/// Asks the user what an error means that no handler took care of.
-fn judge(shared: &Shared, error: Error) -> (Error, UncaughtVerdict) {
-    log::error!("{}: {error}", std::thread::current().name().unwrap_or_default());
-    let verdict = (shared.config.on_uncaught)(&error);
-    (error, verdict)
-}
-
-/// Runs a worker until it is told to stop (`Ok`) or fails.
-fn drive(
-    mut worker: Worker,
-    shared: &Shared,
-    control: &Control,
-) -> Result<(), (Error, UncaughtVerdict)> {
-    *control.waker.lock() = Some(worker.waker());
-    while !control.is_stopped() && !is_ending(shared) {
-        let failed = match worker.turn() {
-            Turn::Busy => None,
-            Turn::Idle => worker.wait().err(),
-            Turn::ShutdownRequested => {
-                shared.fail(Error::new(
-                    ErrorKind::Closed,
-                    "a member asked the whole application to stop",
-                ));
-                None
-            }
-            Turn::Failed(error) => Some(error),
-        };
-        if let Some(error) = failed {
-            let (error, verdict) = judge(shared, error);
-            if verdict == UncaughtVerdict::ShutdownApplication
-                && let Err(refused) = worker.request_shutdown()
-            {
-                log::error!("the other members cannot be asked to stop: {refused}");
-            }
-            worker.abandon();
-            return Err((error, verdict));
-        }
-    }
-    // What was not committed is processed again by the next owner: nothing is lost.
-    if let Err(error) = worker.stop() {
-        log::warn!("the last commit failed: {error}");
-    }
-    Ok(())
-}
-
-fn is_ending(shared: &Shared) -> bool {
-    !matches!(shared.state(), State::Rebalancing | State::Running)
-}
-
-/// The last thread to end settles the application's state.
-fn finish(shared: &Shared) {
-    if shared.all_dead() {
-        let ended = match shared.state() {
-            State::PendingError => State::Error,
-            State::PendingShutdown => State::NotRunning,
-            _ => return,
-        };
-        shared.set_state(ended);
-    }
-}
-
-fn spawn_global(shared: &Arc<Shared>, mut global: GlobalWorker) -> Result<Thread> {
-    let control = Arc::new(Control::default());
-    *control.waker.lock() = Some(global.waker());
-    let (own, ours) = (Arc::clone(shared), Arc::clone(&control));
-    let handle = std::thread::Builder::new()
-        .name(format!("{}-GlobalStreamThread", shared.config.application_id))
-        .spawn(move || {
-            while !ours.is_stopped() && !own.state().is_terminal() {
-                if let Err(error) = global.turn().and_then(|busy| global.wait_if_idle(busy)) {
-                    log::error!("global stores: {error}");
-                    own.fail(error);
-                    finish(&own);
-                    break;
-                }
-            }
-            global.close();
-        })
-        .map_err(|e| Error::new(ErrorKind::Fatal, format!("cannot start a thread: {e}")))?;
-    Ok(Thread { control, handle })
 }

@@ -27,6 +27,7 @@ mod planted;
 mod probe;
 mod slowness;
 mod task;
+mod threads;
 mod worker;
 
 pub mod transport;
