@@ -25,6 +25,8 @@ mod restoring;
 mod sharing;
 mod standbys;
 mod state;
+#[cfg(feature = "rocksdb")]
+mod storms;
 
 mod golden;
 

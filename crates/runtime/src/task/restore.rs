@@ -152,11 +152,13 @@ impl Restoring {
     }
 
     /// Gives up; what has been restored stays in the stores with its offset.
-    pub(crate) fn close(self, consumer: &mut dyn Consumer, config: &Config) {
-        for job in &self.jobs {
+    pub(crate) fn close(mut self, consumer: &mut dyn Consumer, config: &Config) {
+        for job in &mut self.jobs {
             // One batch at most: a store is not closed under the thread that writes it.
-            if let Some((result, _)) = &job.in_work {
-                let _ = result.recv();
+            if let Some((result, reached)) = job.in_work.take()
+                && matches!(result.recv(), Ok(Ok(())))
+            {
+                job.note(reached, config);
             }
             (config.on_restore)(&RestoreProgress { is_suspended: true, ..job.progress.clone() });
         }
@@ -235,11 +237,15 @@ impl Job {
         Ok(Some(Piece { records: fetched.records, reached: Reached { position, n_records } }))
     }
 
+    fn note(&mut self, reached: Reached, config: &Config) {
+        self.progress.position = reached.position;
+        self.progress.n_records += reached.n_records;
+        self.progress.elapsed = config.clock.monotonic().saturating_sub(self.began);
+    }
+
     fn advance(&mut self, reached: Reached, open: &OpenTask, config: &Config) {
-        let progress = &mut self.progress;
-        progress.position = reached.position;
-        progress.n_records += reached.n_records;
-        progress.elapsed = config.clock.monotonic().saturating_sub(self.began);
+        self.note(reached, config);
+        let progress = &self.progress;
         (config.on_restore)(progress);
         if progress.is_done() {
             log::info!(
