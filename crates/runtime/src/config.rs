@@ -218,6 +218,12 @@ impl Config {
         self
     }
 
+    /// How long a thread waits for an answer at a time. Its group hears nothing from it meanwhile, and
+    /// gives a member up that is silent for the rebalance time-out.
+    pub(crate) fn patience(&self) -> Duration {
+        self.request_timeout.min(self.rebalance_timeout / 4)
+    }
+
     /// The commit interval in force.
     pub fn commit_interval_or_default(&self) -> Duration {
         self.commit_interval.unwrap_or(match self.guarantee {

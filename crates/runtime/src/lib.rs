@@ -18,6 +18,7 @@ mod topics;
 
 mod commit;
 mod global;
+mod group;
 mod identity;
 mod opening;
 mod outlet;
@@ -25,6 +26,7 @@ mod pause;
 mod peers;
 mod planted;
 mod probe;
+mod recovery;
 mod slowness;
 mod task;
 mod threads;

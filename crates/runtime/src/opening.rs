@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use kstreams_core::error::{Error, ErrorKind, Result};
 use kstreams_core::flow::TaskSetup;
@@ -19,9 +20,23 @@ use crate::task::{LogRange, Metadata, OpenTask, Restoring, TaskStore, decode_met
 use crate::transport::{CommittedOffset, Isolation, OffsetSpec};
 use crate::worker::Worker;
 
+/// Between two tries.
+const REOPENING: Duration = Duration::from_millis(100);
+
 impl Worker {
+    pub(crate) fn open_when_due(&mut self) -> Result<bool> {
+        let now = self.shared.config.clock.monotonic();
+        if self.open_again.is_some_and(|due| now < due) {
+            return Ok(false);
+        }
+        let opened = self.open_pending();
+        let is_to_wait = opened.as_ref().is_err_and(Error::is_retriable);
+        self.open_again = is_to_wait.then_some(now + REOPENING);
+        opened
+    }
+
     /// Opens the tasks that are ours and that no other thread holds any more; true if any was.
-    pub(crate) fn open_pending(&mut self) -> Result<bool> {
+    fn open_pending(&mut self) -> Result<bool> {
         let mut opened = Vec::new();
         // Tasks that an error drops here stay pending.
         for id in self.pending.clone() {
@@ -65,7 +80,7 @@ impl Worker {
 
     /// Where each input of these tasks goes on: the committed offset, or what its reset rule says.
     fn positions(&mut self, opened: &[(OpenTask, Blueprint)]) -> Result<Vec<Positions>> {
-        let timeout = self.shared.config.request_timeout;
+        let timeout = self.shared.config.patience();
         let partitions: Vec<TopicPartition> =
             opened.iter().flat_map(|(_, blueprint)| blueprint.partitions()).collect();
         let committed = self.membership.committed(&partitions, timeout)?;
@@ -149,7 +164,7 @@ impl Worker {
         let offsets = if asked.is_empty() {
             Vec::new()
         } else {
-            self.shared.admin.offsets(&asked, self.shared.config.request_timeout)?
+            self.shared.admin.offsets(&asked, self.shared.config.patience())?
         };
         let mut ranges =
             offsets.chunks_exact(2).map(|pair| LogRange { start: pair[0], end: pair[1] });

@@ -44,7 +44,7 @@ impl Worker {
         let kept = self.kept();
         let partitions: Vec<TopicPartition> =
             kept.iter().flat_map(|(_, positions)| positions.keys().cloned()).collect();
-        let timeout = self.shared.config.request_timeout;
+        let timeout = self.shared.config.patience();
         let committed = if partitions.is_empty() {
             Vec::new()
         } else {
@@ -102,7 +102,7 @@ impl Worker {
         if asked.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let ends = self.shared.admin.offsets(&asked, self.shared.config.request_timeout)?;
+        let ends = self.shared.admin.offsets(&asked, self.shared.config.patience())?;
         Ok(asked.into_iter().map(|(name, _)| name).zip(ends).collect())
     }
 

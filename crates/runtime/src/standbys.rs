@@ -155,7 +155,7 @@ impl Worker {
             return;
         }
         self.standbys.limits_asked = now;
-        match self.membership.committed(&sources, config.request_timeout) {
+        match self.membership.committed(&sources, config.patience()) {
             Ok(committed) => {
                 for (source, committed) in sources.iter().zip(committed) {
                     let Some(committed) = committed else { continue };

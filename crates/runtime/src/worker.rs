@@ -10,7 +10,6 @@ use std::time::Duration;
 use kstreams_core::error::{Error, ErrorKind, Result};
 use kstreams_core::record::TopicPartition;
 use kstreams_core::task::TaskId;
-use kstreams_core::time::millis;
 
 use crate::config::Guarantee;
 use crate::identity;
@@ -24,7 +23,7 @@ use crate::standbys::Standbys;
 use crate::task::{Means, Restoring, Share, Task};
 use crate::transport::{
     Assignment, CommittedOffset, Consumer, ConsumerOptions, Isolation, MemberOptions, Membership,
-    MembershipEvent, ProducerOptions, Waker,
+    ProducerOptions, Waker,
 };
 
 /// Bounds of how many records a task processes before the others have their turn.
@@ -60,9 +59,9 @@ pub(crate) struct Worker {
     /// The positions of the commit that is going on while tasks work.
     pub(crate) underway: Option<Vec<(TopicPartition, CommittedOffset)>>,
     /// What the group wants this worker to own.
-    target: Assignment,
+    pub(crate) target: Assignment,
     /// The group is sharing out anew: nothing may be processed or committed.
-    suspended: bool,
+    pub(crate) suspended: bool,
     /// What is known of the tasks that were kept meanwhile; they must not go on before it is settled.
     pub(crate) pause: Pause,
     /// Tasks to be opened as soon as their former owner has closed them.
@@ -70,20 +69,22 @@ pub(crate) struct Worker {
     pub(crate) restoring: Vec<Restoring>,
     pub(crate) tasks: BTreeMap<TaskId, Task>,
     pub(crate) standbys: Standbys,
-    batch: usize,
+    pub(crate) batch: usize,
     pub(crate) slowness: Slowness,
     pub(crate) peers_told: Option<Duration>,
     pub(crate) last_commit: Duration,
     pub(crate) last_purge: Duration,
     /// Since when the broker has not answered.
-    failing_since: Option<Duration>,
+    pub(crate) failing_since: Option<Duration>,
+    /// When tasks are opened that could not be, because the broker did not tell where they stand.
+    pub(crate) open_again: Option<Duration>,
     /// Records are being processed or committed: an error leaves work half done.
-    is_at_work: bool,
+    pub(crate) is_at_work: bool,
     /// What the group has not been told yet.
-    unacknowledged: Option<Assignment>,
-    shutdown_requested: bool,
+    pub(crate) unacknowledged: Option<Assignment>,
+    pub(crate) shutdown_requested: bool,
     /// The group has told at least once what to own.
-    joined: bool,
+    pub(crate) joined: bool,
 }
 
 impl Worker {
@@ -138,6 +139,7 @@ impl Worker {
             last_commit,
             last_purge: last_commit,
             failing_since: None,
+            open_again: None,
             is_at_work: false,
             unacknowledged: None,
             shutdown_requested: false,
@@ -153,7 +155,9 @@ impl Worker {
     pub(crate) fn turn(&mut self) -> Turn {
         match self.run_once() {
             Ok(busy) => {
-                self.failing_since = None;
+                if self.open_again.is_none() {
+                    self.failing_since = None;
+                }
                 match (std::mem::take(&mut self.shutdown_requested), busy) {
                     (true, _) => Turn::ShutdownRequested,
                     (_, true) => Turn::Busy,
@@ -202,7 +206,15 @@ impl Worker {
         if !self.suspended {
             self.settle_pause()?;
         }
-        busy |= self.open_pending()?;
+        // Nor are tasks that cannot be opened yet: a transaction that nobody ends holds their
+        // positions back until its time is over.
+        let opened = match self.open_when_due() {
+            Err(error) if error.is_retriable() => Err(error),
+            opened => {
+                busy |= opened?;
+                Ok(())
+            }
+        };
         busy |= self.restore()?;
         if !self.suspended && !self.shared.is_paused() {
             busy |= self.fetch()?;
@@ -229,112 +241,7 @@ impl Worker {
         }
         self.report();
         self.tell_peers();
-        group.map(|()| busy)
-    }
-
-    fn follow_group(&mut self) -> Result<bool> {
-        self.acknowledge()?;
-        let Some(event) = self.membership.poll()? else { return Ok(false) };
-        log::debug!("thread {}: {event:?}", self.index);
-        self.shared.pass(CrashPoint::GroupNews);
-        match event {
-            MembershipEvent::Suspend => {
-                if !self.suspended {
-                    self.commit_before_release();
-                }
-                self.note_pause();
-                self.suspended = true;
-                self.unacknowledged = Some(Assignment::default());
-            }
-            MembershipEvent::Assigned(target) => {
-                self.reconcile(&target)?;
-                self.unacknowledged = Some(target);
-            }
-            MembershipEvent::Lost => {
-                log::warn!("thread {}: lost its tasks to other members", self.index);
-                self.joined = false;
-                let limit = self.shared.config.rebalance_timeout;
-                self.slowness.setback(limit, "rebalance_timeout")?;
-                if !self.shared.has(Bug::IgnoreLost) {
-                    self.target = Assignment::default();
-                    self.give_up_all()?;
-                }
-                self.unacknowledged = Some(Assignment::default());
-            }
-            MembershipEvent::ShutdownRequested => self.shutdown_requested = true,
-        }
-        self.acknowledge()?;
-        Ok(true)
-    }
-
-    /// Tells the group what is ours now, until it has heard.
-    fn acknowledge(&mut self) -> Result {
-        if let Some(owned) = &self.unacknowledged {
-            self.shared.pass(CrashPoint::BeforeAcknowledge);
-            self.membership.acknowledge(owned)?;
-            self.unacknowledged = None;
-            self.shared.pass(CrashPoint::AfterAcknowledge);
-        }
-        Ok(())
-    }
-
-    /// Gives up what is not ours any more and takes on what is new; other tasks go on untouched.
-    fn reconcile(&mut self, target: &Assignment) -> Result {
-        let is_late = self.shared.has(Bug::ReleaseLate);
-        let gone = |id: &TaskId| !target.active.contains(id) && !is_late;
-        let released: Vec<TaskId> = self.tasks.keys().copied().filter(gone).collect();
-        let is_at_stake = |id: &TaskId| self.tasks[id].is_dirty() || self.tasks[id].is_underway();
-        if !self.suspended && released.iter().any(is_at_stake) {
-            self.commit_before_release();
-        }
-        for id in &released {
-            if let Some(task) = self.tasks.remove(id) {
-                self.consumer.unassign(&task.lanes())?;
-                self.shared.withdraw(*id);
-                if target.standby.contains(id) && !task.is_dirty() {
-                    self.standbys.idle.push(task.recycle());
-                    self.shared.pass(CrashPoint::TaskRecycled);
-                } else {
-                    task.close();
-                    self.shared.pass(CrashPoint::TaskClosed);
-                }
-                log::info!("task {id}: closed, it has a new owner");
-            }
-        }
-        let (kept, released): (Vec<_>, Vec<_>) =
-            self.restoring.drain(..).partition(|task| target.active.contains(&task.open.id));
-        self.restoring = kept;
-        for task in released {
-            task.close(&mut *self.consumer, &self.shared.config);
-        }
-        self.suspended = false;
-        self.reconcile_standbys(target);
-        let owned: BTreeSet<TaskId> = self
-            .tasks
-            .keys()
-            .copied()
-            .chain(self.restoring.iter().map(|task| task.open.id))
-            .collect();
-        self.pending = target.active.difference(&owned).copied().collect();
-        if !self.pending.is_empty() {
-            let names: Vec<String> = self.pending.iter().map(ToString::to_string).collect();
-            log::info!("thread {}: takes on tasks {}", self.index, names.join(", "));
-        }
-        self.target = target.clone();
-        self.joined = true;
-        Ok(())
-    }
-
-    /// Commits so that the next owner repeats nothing. If it fails, the next owner repeats what was
-    /// not committed; that is no reason to keep the tasks.
-    fn commit_before_release(&mut self) {
-        if let Err(error) = self.commit() {
-            log::warn!("thread {}: commit before giving tasks up failed: {error}", self.index);
-            self.is_outlet_spent = true;
-            if let Err(error) = self.give_up_all() {
-                log::warn!("thread {}: {error}", self.index);
-            }
-        }
+        group.and(opened).map(|()| busy)
     }
 
     fn restore(&mut self) -> Result<bool> {
@@ -427,123 +334,6 @@ impl Worker {
         self.shared.report(self.index, state);
     }
 
-    /// Decides what an error means: go on, open tasks anew, or end.
-    fn recover(&mut self, error: Error) -> Turn {
-        let was_at_work = std::mem::take(&mut self.is_at_work);
-        let monotonic = self.shared.config.clock.monotonic();
-        let outcome = match error.kind() {
-            _ if error.is_retriable() => {
-                let since = *self.failing_since.get_or_insert(monotonic);
-                let limit = self.shared.config.task_timeout;
-                if monotonic.saturating_sub(since) >= limit {
-                    let text = format!(
-                        "gave up after {} ms (task timeout): {}",
-                        millis(limit),
-                        error.message()
-                    );
-                    return Turn::Failed(Error::new(error.kind(), text).with_source(error));
-                }
-                log::warn!("thread {}: tries again: {error}", self.index);
-                if was_at_work && self.shared.config.guarantee == Guarantee::ExactlyOnce {
-                    if let Err(error) = self.transaction_lost() {
-                        return Turn::Failed(error);
-                    }
-                    if self.shared.has(Bug::ReuseProducer) {
-                        self.give_up_all()
-                    } else {
-                        self.replace_outlet()
-                    }
-                } else {
-                    Ok(())
-                }
-            }
-            ErrorKind::Fenced => {
-                log::warn!("thread {}: fenced: {error}", self.index);
-                let timeout = self.shared.config.request_timeout;
-                if self.shared.has(Bug::KeepWhenFenced) && self.outlet.abort(timeout).is_ok() {
-                    return Turn::Idle;
-                }
-                if let Err(error) = self.transaction_lost() {
-                    return Turn::Failed(error);
-                }
-                self.replace_outlet()
-            }
-            ErrorKind::Corrupted => {
-                log::warn!("thread {}: {error}", self.index);
-                self.wipe_and_reopen(error.task())
-            }
-            _ => return Turn::Failed(error),
-        };
-        match outcome {
-            Ok(()) => Turn::Idle,
-            Err(error) if error.is_retriable() => {
-                log::warn!("thread {}: tries again: {error}", self.index);
-                Turn::Idle
-            }
-            Err(error) => Turn::Failed(error),
-        }
-    }
-
-    /// The outcome of a transaction is unknown, or it was refused: this producer is never used
-    /// again (KIP-890 has no client side here), and all tasks go on from what is committed.
-    ///
-    /// Nothing is aborted: the next producer of the same transactional id does that, and fences
-    /// requests of this one that are still on their way. It is asked for until there is one.
-    pub(crate) fn replace_outlet(&mut self) -> Result {
-        self.is_outlet_spent = true;
-        self.give_up_all()?;
-        self.renew_outlet()
-    }
-
-    fn renew_outlet(&mut self) -> Result {
-        if self.is_outlet_spent {
-            self.outlet = new_outlet(&self.shared, self.index)?;
-            self.is_outlet_spent = false;
-            self.shared.pass(CrashPoint::ProducerReplaced);
-        }
-        Ok(())
-    }
-
-    fn wipe_and_reopen(&mut self, task: Option<TaskId>) -> Result {
-        if self.shared.config.guarantee == Guarantee::ExactlyOnce {
-            self.replace_outlet()?;
-        } else {
-            self.give_up_all()?;
-        }
-        if let Some(task) = task {
-            self.shared.wipe(task)?;
-        }
-        Ok(())
-    }
-
-    /// Closes every task without a commit and opens those that are still ours anew.
-    pub(crate) fn give_up_all(&mut self) -> Result {
-        // Its outcome is not known here; the next producer settles it.
-        self.is_outlet_spent |= self.underway.take().is_some();
-        if !self.is_outlet_spent
-            && let Err(error) = self.outlet.abort(self.shared.config.request_timeout)
-        {
-            log::warn!("thread {}: abort failed: {error}", self.index);
-            self.is_outlet_spent = true;
-        }
-        for (id, mut task) in std::mem::take(&mut self.tasks) {
-            self.consumer.unassign(&task.lanes())?;
-            self.shared.withdraw(id);
-            if self.shared.has(Bug::CloseCommits) {
-                task.commit_stores(&self.outlet)?;
-            }
-            task.close();
-        }
-        for task in std::mem::take(&mut self.restoring) {
-            task.close(&mut *self.consumer, &self.shared.config);
-        }
-        let target = self.target.clone();
-        self.reconcile_standbys(&target);
-        self.pending = target.active;
-        self.pause = Pause::None;
-        Ok(())
-    }
-
     /// Ends in order: commits, closes the tasks, leaves the group.
     ///
     /// # Errors
@@ -572,7 +362,7 @@ impl Worker {
     }
 }
 
-fn new_outlet(shared: &Shared, index: usize) -> Result<Outlet> {
+pub(crate) fn new_outlet(shared: &Shared, index: usize) -> Result<Outlet> {
     let config = &shared.config;
     let exactly_once = config.guarantee == Guarantee::ExactlyOnce;
     let transactional_id = exactly_once

@@ -247,6 +247,7 @@ impl Membership for ClassicMember {
             list.add_partition(topic, *partition);
         }
         let doing = "read committed offsets";
+        let timeout = timeout.min(AT_ONCE);
         let answer = self
             .client
             .committed_offsets(list, bounded(timeout))
@@ -332,6 +333,8 @@ fn fatal_kind(code: RDKafkaErrorCode) -> ErrorKind {
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a topology with patterns looks for new topics.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// How long librdkafka may ask for positions that a transaction holds back.
+const AT_ONCE: Duration = Duration::from_millis(300);
 /// How long a dropped member tries to leave.
 const DROP_TIMEOUT: Duration = Duration::from_secs(1);
 /// One step of leaving.

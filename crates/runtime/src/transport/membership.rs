@@ -126,8 +126,12 @@ pub trait Membership: Send {
 
     /// The group's committed positions, in the order asked.
     ///
+    /// Does not wait for transactions that hold positions back (KIP-447): they may take long, and the
+    /// caller has other work.
+    ///
     /// # Errors
-    /// `Timeout`, `Unavailable`, `Authorization`.
+    /// `Unavailable` if a transaction is open over one of them, ask again; `Timeout`,
+    /// `Authorization`.
     fn committed(
         &mut self,
         partitions: &[TopicPartition],

@@ -59,17 +59,9 @@ impl StreamsMember {
     ) -> Result<T> {
         let deadline = Deadline::after(timeout);
         loop {
-            let asked = ask(&mut self.offsets, deadline.remaining());
-            let why = match asked {
-                Ok(Asked::Done(answer)) => return Ok(answer),
-                Ok(Asked::Again(code)) => {
-                    if matches!(code, LOADING | NOT_AVAILABLE | NOT_COORDINATOR) {
-                        self.offsets.forget();
-                    }
-                    error::answered(code, None, doing)
-                }
+            let why = match self.ask_once(deadline.remaining(), doing, &ask) {
                 Err(error) if error.kind() == ErrorKind::Unavailable => error,
-                Err(error) => return Err(error),
+                answer => return answer,
             };
             if deadline.remaining() <= PAUSE {
                 let text = format!("no answer in {timeout:?}: {}", why.message());
@@ -77,6 +69,27 @@ impl StreamsMember {
             }
             std::thread::park_timeout(PAUSE);
         }
+    }
+
+    /// Asks the coordinator.
+    ///
+    /// # Errors
+    /// `Unavailable` if the same will do later.
+    fn ask_once<T>(
+        &mut self,
+        timeout: Duration,
+        doing: &str,
+        ask: impl Fn(&mut Coordinator, Duration) -> Result<Asked<T>>,
+    ) -> Result<T> {
+        let code = match ask(&mut self.offsets, timeout)? {
+            Asked::Done(answer) => return Ok(answer),
+            Asked::Again(code) => code,
+        };
+        if matches!(code, LOADING | NOT_AVAILABLE | NOT_COORDINATOR) {
+            self.offsets.forget();
+        }
+        let why = error::answered(code, None, doing);
+        Err(Error::new(ErrorKind::Unavailable, why.message()))
     }
 }
 
@@ -106,7 +119,7 @@ impl Membership for StreamsMember {
         }
         let group = Arc::clone(&self.group);
         let doing = format!("group {group}: read committed offsets");
-        self.ask(timeout, &doing, |coordinator, timeout| {
+        let ask = |coordinator: &mut Coordinator, timeout| {
             let request = OffsetFetch { group: &group, partitions };
             let Some(fetched) = coordinator.call(&request, timeout)?.pop() else {
                 return Err(Error::new(ErrorKind::Unavailable, format!("{doing}: no answer")));
@@ -129,7 +142,8 @@ impl Membership for StreamsMember {
                 }
             }
             Ok(Asked::Done(positions))
-        })
+        };
+        self.ask_once(timeout, &doing, ask)
     }
 
     fn commit(
