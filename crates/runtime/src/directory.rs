@@ -18,6 +18,8 @@ pub(crate) struct StateDirectory {
     root: PathBuf,
     process_id: String,
     open: Mutex<BTreeSet<TaskId>>,
+    /// Tasks that a thread wants and another one has.
+    wanted: Mutex<BTreeSet<TaskId>>,
     /// Held for as long as the application lives; `None` if nothing is kept on disk.
     _lock: Option<File>,
     /// Deletes the state of a task that is kept elsewhere, as on a simulated disk.
@@ -69,6 +71,7 @@ impl StateDirectory {
             root,
             process_id,
             open: Mutex::default(),
+            wanted: Mutex::default(),
             _lock: Some(lock),
             wipe_elsewhere: None,
         })
@@ -80,6 +83,7 @@ impl StateDirectory {
             root: base.join(application_id),
             process_id: random.uuid(),
             open: Mutex::default(),
+            wanted: Mutex::default(),
             _lock: None,
             wipe_elsewhere: None,
         }
@@ -94,6 +98,7 @@ impl StateDirectory {
             root: PathBuf::from("/nowhere"),
             process_id,
             open: Mutex::default(),
+            wanted: Mutex::default(),
             _lock: None,
             wipe_elsewhere: Some(Box::new(wipe_task)),
         }
@@ -141,8 +146,19 @@ impl StateDirectory {
     /// Takes a task for one thread; `None` while another thread of this process has not given it
     /// up yet.
     pub(crate) fn claim(self: &Arc<Self>, task: TaskId) -> Option<TaskClaim> {
-        let taken = self.open.lock().insert(task);
-        taken.then(|| TaskClaim { directory: Arc::clone(self), task })
+        let is_free = self.open.lock().insert(task);
+        let mut wanted = self.wanted.lock();
+        if is_free {
+            wanted.remove(&task);
+        } else {
+            wanted.insert(task);
+        }
+        is_free.then(|| TaskClaim { directory: Arc::clone(self), task })
+    }
+
+    /// True if another thread has asked for this task in vain.
+    pub(crate) fn is_wanted(&self, task: TaskId) -> bool {
+        self.wanted.lock().contains(&task)
     }
 }
 

@@ -24,23 +24,49 @@ pub(crate) struct Standbys {
     /// Tasks whose stores are open, and that are neither active nor following: they were active,
     /// or the log did not answer when they were to become so.
     pub(crate) idle: Vec<OpenTask>,
+    /// Standbys that were withdrawn a moment ago, with their stores open: a broker takes a standby
+    /// away before it makes the same task active.
+    parked: Vec<Parked>,
     /// Tasks to be opened as soon as no other thread of this process holds them.
     pub(crate) pending: BTreeSet<TaskId>,
     /// When it was last asked how far sources are committed.
     limits_asked: Duration,
 }
 
+struct Parked {
+    open: OpenTask,
+    until: Duration,
+}
+
+/// How long a standby that was withdrawn may come back as an active task with its stores open.
+const PARKED: Duration = Duration::from_secs(10);
+
+impl Standbys {
+    fn unpark(&mut self, id: TaskId) -> Option<OpenTask> {
+        let at = self.parked.iter().position(|parked| parked.open.id == id)?;
+        Some(self.parked.swap_remove(at).open)
+    }
+
+    /// Closes everything that is open and does not follow.
+    pub(crate) fn close_idle(&mut self) {
+        let parked = self.parked.drain(..).map(|parked| parked.open);
+        self.idle.drain(..).chain(parked).for_each(OpenTask::close);
+    }
+}
+
 impl Worker {
-    /// Follows a new assignment: closes standbys that go elsewhere, notes new ones. Those that
-    /// become active stay until they are opened.
+    /// Follows a new assignment: parks standbys that go elsewhere, notes new ones. Those that become
+    /// active stay until they are opened.
     pub(crate) fn reconcile_standbys(&mut self, target: &Assignment) {
         let is_kept = |id: &TaskId| target.standby.contains(id) || target.active.contains(id);
         let gone: Vec<TaskId> =
             self.standbys.warm.keys().copied().filter(|id| !is_kept(id)).collect();
+        let until = self.shared.config.clock.monotonic() + PARKED;
         for id in gone {
             if let Some(standby) = self.standbys.warm.remove(&id) {
-                standby.close(&mut *self.consumer, &self.shared.config);
-                log::info!("task {id}: standby closed");
+                let open = standby.stop(&mut *self.consumer, &self.shared.config);
+                self.standbys.parked.push(Parked { open, until });
+                log::info!("task {id}: no standby any more");
             }
         }
         let (kept, gone): (Vec<_>, Vec<_>) =
@@ -64,6 +90,10 @@ impl Worker {
         if let Some(at) = self.standbys.idle.iter().position(|open| open.id == id) {
             return Ok(Some(self.standbys.idle.swap_remove(at)));
         }
+        if let Some(open) = self.standbys.unpark(id) {
+            log::info!("task {id}: becomes active, it was a standby");
+            return Ok(Some(open));
+        }
         let Some(standby) = self.standbys.warm.remove(&id) else { return Ok(None) };
         let open = standby.promote(&mut *self.consumer, &self.shared.config)?;
         self.shared.pass(CrashPoint::StandbyPromoted);
@@ -78,6 +108,7 @@ impl Worker {
     /// As opening and restoring a task. A standby that cannot follow its changelog is wiped and
     /// begins anew; that is no error.
     pub(crate) fn keep_standbys(&mut self) -> Result<bool> {
+        self.close_parked();
         if !self.restoring.is_empty() || !self.pending.is_empty() {
             return Ok(false);
         }
@@ -110,14 +141,28 @@ impl Worker {
         Ok(any)
     }
 
+    /// Closes those whose time is over, or that another thread of this process is to have.
+    fn close_parked(&mut self) {
+        let now = self.shared.config.clock.monotonic();
+        let directory = &self.shared.directory;
+        let is_over =
+            |parked: &mut Parked| now >= parked.until || directory.is_wanted(parked.open.id);
+        for Parked { open, .. } in self.standbys.parked.extract_if(.., is_over) {
+            log::info!("task {}: standby closed", open.id);
+            open.close();
+        }
+    }
+
     fn open_standbys(&mut self) -> Result<bool> {
         let mut opened = std::mem::take(&mut self.standbys.idle);
-        let claims: Vec<TaskClaim> = self
-            .standbys
-            .pending
-            .iter()
-            .filter_map(|id| self.shared.directory.claim(*id))
-            .collect();
+        let mut claims: Vec<TaskClaim> = Vec::new();
+        for id in &self.standbys.pending {
+            // One that was withdrawn and comes back goes on with its stores.
+            match self.standbys.parked.iter().position(|parked| parked.open.id == *id) {
+                Some(at) => opened.push(self.standbys.parked.swap_remove(at).open),
+                None => claims.extend(self.shared.directory.claim(*id)),
+            }
+        }
         for claim in claims {
             opened.push(open(&self.shared, claim)?.0);
         }

@@ -351,6 +351,7 @@ impl Worker {
         if let Err(error) = self.give_up_all() {
             log::warn!("thread {}: {error}", self.index);
         }
+        self.standbys.close_idle();
         if let Err(error) = self.membership.leave(self.shared.config.request_timeout) {
             log::warn!("thread {}: leaving the group: {error}", self.index);
         }

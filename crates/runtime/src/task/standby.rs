@@ -141,12 +141,17 @@ impl Standby {
 
     /// Stops following and closes the stores; they keep what they have, with its offset.
     pub(crate) fn close(self, consumer: &mut dyn Consumer, config: &Config) {
+        self.stop(consumer, config).close();
+    }
+
+    /// Stops following; the stores stay open.
+    pub(crate) fn stop(self, consumer: &mut dyn Consumer, config: &Config) -> OpenTask {
         self.tell(StandbyChange::Ended, config);
         let lanes: Vec<Lane> = self.followers.iter().map(|follower| follower.lane).collect();
         if let Err(error) = consumer.unassign(&lanes) {
             log::warn!("task {}: {error}", self.open.id);
         }
-        self.open.close();
+        self.open
     }
 }
 
