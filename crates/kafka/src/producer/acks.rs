@@ -33,8 +33,8 @@ impl Acks {
         self.topics.push(TopicAcks { identity, name: name.to_owned(), offsets: Vec::new() });
     }
 
-    /// Takes one report; `fatal` tells what broke the producer, if it is broken.
-    pub(super) fn take(&mut self, report: &Delivery<'_>, fatal: &dyn Fn() -> Option<Error>) {
+    /// Takes one report; `why` tells what broke the producer or its transaction, if one is broken.
+    pub(super) fn take(&mut self, report: &Delivery<'_>, why: &dyn Fn() -> Option<Error>) {
         if self.topics.get(self.last).is_none_or(|topic| topic.identity != report.topic()) {
             let known = self.topics.iter().position(|topic| topic.identity == report.topic());
             debug_assert!(known.is_some(), "a record was sent to a topic without a number");
@@ -43,7 +43,7 @@ impl Acks {
         match report.error() {
             None => self.acknowledged(report.partition(), report.offset()),
             Some(_) if self.aborting => {}
-            Some(code) => self.refused(code, report, fatal),
+            Some(code) => self.refused(code, report, why),
         }
     }
 
@@ -79,11 +79,15 @@ impl Acks {
         &mut self,
         code: RDKafkaErrorCode,
         report: &Delivery<'_>,
-        fatal: &dyn Fn() -> Option<Error>,
+        why: &dyn Fn() -> Option<Error>,
     ) {
         let topic = self.topics.get(self.last).map_or("", |topic| topic.name.as_str());
+        let is_purged =
+            matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight);
         let error = match error::kind(code) {
-            ErrorKind::Fatal | ErrorKind::Fenced => fatal()
+            // It went with a transaction that has failed: of what is told by the transaction.
+            _ if is_purged => why().unwrap_or_else(|| error::coded(code, "deliver")),
+            ErrorKind::Fatal | ErrorKind::Fenced => why()
                 .unwrap_or_else(|| Error::new(ErrorKind::Production, format!("deliver: {code}"))),
             ErrorKind::Unavailable => Error::new(ErrorKind::Timeout, format!("deliver: {code}")),
             _ => error::coded(code, "deliver"),

@@ -18,6 +18,7 @@ use crate::error;
 use crate::ffi::{self, EventKind, Handle, Queue, Topic};
 
 use super::acks::Acks;
+use super::transactions;
 
 /// The producer of one thread, as far as it is with that thread.
 pub(super) struct Core {
@@ -27,6 +28,7 @@ pub(super) struct Core {
     main: Queue,
     pub(super) client: Arc<BaseProducer<Context>>,
     pub(super) handle: Arc<dyn Handle>,
+    pub(super) transactional_id: String,
 }
 
 impl Core {
@@ -43,6 +45,7 @@ impl Core {
         let client = Arc::new(client);
         let handle: Arc<dyn Handle> = Arc::clone(&client) as Arc<dyn Handle>;
         Ok(Self {
+            transactional_id: options.transactional_id.clone().unwrap_or_default(),
             topics: Vec::new(),
             by_name: HashMap::new(),
             acks: Acks::default(),
@@ -57,10 +60,18 @@ impl Core {
         let Some(event) = self.main.poll(wait) else { return false };
         match event.kind() {
             EventKind::Deliveries => {
-                let fatal = || fatal(&self.client);
-                event.deliveries().for_each(|report| self.acks.take(&report, &fatal));
+                let why = || fatal(&self.client).or_else(|| transactions::cause(&self.handle));
+                event.deliveries().for_each(|report| self.acks.take(&report, &why));
             }
-            EventKind::Log(level, line) => log(level, &line),
+            EventKind::Log(level, line) => {
+                // The only place that names the partition.
+                if line.contains("Failed to add partition") && line.contains("authorization") {
+                    let code = RDKafkaErrorCode::TopicAuthorizationFailed;
+                    self.client.context().trouble().note(code, &line);
+                } else {
+                    log(level, &line);
+                }
+            }
             EventKind::Error(code, reason, _) => {
                 self.client.context().trouble().note(code, &reason);
             }

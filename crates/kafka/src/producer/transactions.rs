@@ -1,22 +1,25 @@
 //! Transactions: every call under a deadline, everything drained before a commit or an abort.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use kstreams_core::error::{Error, ErrorKind, Result};
 use kstreams_core::record::TopicPartition;
 use kstreams_runtime::transport::{CommittedOffset, GroupMetadata};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::Producer as _;
 
 use super::core::{Core, fatal};
 use crate::client::Deadline;
 use crate::error::{self, TransactionError};
-use crate::ffi::{MemberMetadata, transaction};
+use crate::ffi::{Handle, MemberMetadata, transaction};
 use crate::group::offset_list;
 
 impl Core {
     pub(super) fn init(&mut self, timeout: Duration) -> Result {
         let outcome = transaction::init(&self.handle, timeout);
-        self.outcome(outcome, timeout, "init transactions")
+        let doing = format!("init transactions of {}", self.transactional_id);
+        self.outcome(outcome, timeout, &doing)
     }
 
     pub(super) fn begin(&mut self) -> Result {
@@ -39,7 +42,19 @@ impl Core {
         })?;
         let outcome =
             transaction::send_offsets(&self.handle, &offset_list(offsets)?, member, timeout);
-        self.outcome(outcome, timeout, "add offsets to the transaction")
+        let doing = "add offsets to the transaction";
+        match (&outcome, fatal(&self.client)) {
+            (Err(failure), None) if failure.code == RDKafkaErrorCode::State => {
+                match cause(&self.handle) {
+                    Some(error) if error.kind() == ErrorKind::Authorization => {
+                        Err(self.explained(error))
+                    }
+                    Some(error) => Err(error),
+                    None => self.outcome(outcome, timeout, doing),
+                }
+            }
+            _ => self.outcome(outcome, timeout, doing),
+        }
     }
 
     pub(super) fn commit(&mut self, timeout: Duration) -> Result {
@@ -88,10 +103,24 @@ impl Core {
     ) -> Result {
         let Err(failure) = outcome else { return Ok(()) };
         let error = error::transactional(failure, doing);
+        if error.kind() == ErrorKind::Authorization {
+            return Err(self.explained(error));
+        }
         if error.kind() == ErrorKind::Timeout && !timeout.is_zero() {
             return Err(self.late(timeout, doing).with_source(error));
         }
         Err(error)
+    }
+
+    /// Which partition it is about, librdkafka says in its log alone.
+    fn explained(&mut self, error: Error) -> Error {
+        while self.serve(Duration::ZERO) {}
+        match self.client.context().trouble().last() {
+            Some((_, said)) if !error.message().contains(&said) => {
+                Error::new(error.kind(), format!("{}: {said}", error.message()))
+            }
+            _ => error,
+        }
     }
 
     /// No answer in time; what the client complained about meanwhile may explain it.
@@ -99,6 +128,13 @@ impl Core {
         while self.serve(Duration::ZERO) {}
         error::unanswered(self.client.context().trouble(), timeout, doing)
     }
+}
+
+/// What the open transaction has failed of, if it has. Any call tells, and this one can do nothing
+/// else: a transaction that is open cannot be begun. After a fatal error librdkafka may not answer.
+pub(super) fn cause(producer: &Arc<dyn Handle>) -> Option<Error> {
+    let failure = transaction::begin(producer).err().filter(|failure| failure.abortable)?;
+    Some(error::transactional(failure, "the transaction has failed"))
 }
 
 /// How long an abort tries to send what is queued.
