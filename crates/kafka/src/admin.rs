@@ -37,6 +37,19 @@ impl KafkaAdmin {
         Ok(Self { main: Queue::main(&handle), client, handle })
     }
 
+    /// A list of topics leaves out what this user may not see; the broker says so when it is asked for
+    /// one by its name.
+    fn may_describe(&self, topic: &str, timeout: Duration) -> Result {
+        let asked = self.client.inner().fetch_metadata(Some(topic), bounded(timeout));
+        let refused = asked.ok().and_then(|metadata| metadata.topics().first()?.error());
+        match refused.and_then(|code| RDKafkaErrorCode::try_from(code).ok()) {
+            Some(code @ RDKafkaErrorCode::TopicAuthorizationFailed) => {
+                Err(error::coded(code, &format!("describe topic {topic}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Waits for an answer of rdkafka.
     fn wait<T>(
         &self,
@@ -185,11 +198,12 @@ impl Admin for KafkaAdmin {
         }
         // The broker that answered may know of them before the others do.
         loop {
-            let there = self.topics(deadline.remaining().max(Duration::from_millis(1)))?;
+            let there = self.topics(deadline.remaining().max(LOOK_TIME))?;
             let missing = topics.iter().find(|new| {
                 !there.iter().any(|info| info.name == new.name && info.n_partitions > 0)
             });
             let Some(missing) = missing else { return Ok(()) };
+            self.may_describe(&missing.name, deadline.remaining().max(LOOK_TIME))?;
             if deadline.is_over() {
                 let doing = format!("topic {} was created but is not seen yet", missing.name);
                 return Err(error::unanswered(self.trouble(), timeout, &doing));
@@ -329,3 +343,5 @@ const END: i64 = -1;
 const NONE: Offset = -1;
 /// How often it is looked whether a new topic is seen.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// The least time for one look.
+const LOOK_TIME: Duration = Duration::from_secs(1);

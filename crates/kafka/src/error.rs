@@ -111,7 +111,8 @@ pub(crate) fn coded(code: Code, doing: &str) -> Error {
 /// An error that a broker answered with, by its number.
 pub(crate) fn answered(code: i16, message: Option<&str>, doing: &str) -> Error {
     let error = coded(number(code), doing);
-    match message {
+    // Some answers have a message that is empty.
+    match message.filter(|message| !message.is_empty()) {
         Some(message) => Error::new(error.kind(), format!("{doing}: {message}")),
         None if number(code) == Code::Unknown => {
             Error::new(ErrorKind::Fatal, format!("{doing}: error {code}"))

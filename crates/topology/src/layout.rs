@@ -165,7 +165,10 @@ impl Laying<'_> {
         if missing.is_empty() {
             return Ok(());
         }
-        Err(topic_error(format!("missing source topics: {}; create them", missing.join("; "))))
+        Err(topic_error(format!(
+            "missing source topics: {}; create them, or let this user describe them",
+            missing.join("; ")
+        )))
     }
 
     fn match_patterns(&self) -> Result<Matched> {

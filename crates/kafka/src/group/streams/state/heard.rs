@@ -136,6 +136,11 @@ impl State {
             return;
         }
         log::debug!("group {}: heartbeat: {error}", self.group);
+        if self.phase == Phase::Leaving && error.kind() == ErrorKind::Authorization {
+            // Who may not speak to the group cannot say goodbye either.
+            self.phase = Phase::Left;
+            return;
+        }
         let backoff = FIRST_BACKOFF.saturating_mul(1 << self.n_failed.min(6)).min(LAST_BACKOFF);
         self.n_failed = self.n_failed.saturating_add(1);
         self.due = now.saturating_add(backoff);
