@@ -165,6 +165,10 @@ impl State {
         if self.told.as_ref() == Some(&self.target) {
             return Ok(None);
         }
+        // It cannot assign yet, because it misses a topic that was just made, say: that is no share.
+        if self.told.is_none() && self.is_hindered && self.target == Assignment::default() {
+            return Ok(None);
+        }
         self.told = Some(self.target.clone());
         Ok(Some(MembershipEvent::Assigned(self.target.clone())))
     }
