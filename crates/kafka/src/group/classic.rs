@@ -54,7 +54,13 @@ impl ClassicMember {
         let session = options.session_timeout.as_millis();
         config.set("group.id", &*options.application_id);
         config.set("session.timeout.ms", session.to_string());
-        config.set("heartbeat.interval.ms", (session / 3).clamp(1, 3000).to_string());
+        // All tasks stand still from the first heartbeat that tells of a new member to the last one.
+        config.set("heartbeat.interval.ms", (session / 3).clamp(1, 500).to_string());
+        // A topic that has grown or is gone must be seen; by default that takes five minutes.
+        let refresh = "topic.metadata.refresh.interval.ms";
+        if config.get(refresh).is_none() {
+            config.set(refresh, REFRESH.as_millis().to_string());
+        }
         // Sent as the rebalance time-out, and the time after which a member that is not polled
         // leaves. librdkafka wants it to be no less than the session time-out.
         let rebalance = options.rebalance_timeout.as_millis().max(session);
@@ -333,6 +339,8 @@ fn fatal_kind(code: RDKafkaErrorCode) -> ErrorKind {
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a topology with patterns looks for new topics.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// How often the topics that are read are looked at.
+const REFRESH: Duration = Duration::from_secs(15);
 /// How long librdkafka may ask for positions that a transaction holds back.
 const AT_ONCE: Duration = Duration::from_millis(300);
 /// How long a dropped member tries to leave.
