@@ -12,11 +12,19 @@ mod counting;
 mod flights;
 // Instances that come and go.
 mod sharing;
+// Processes that are killed, paused and replaced beside a broker: tasks that stay, and standbys.
+mod failover;
+mod fleet;
+mod rolling;
 // State that moves between Java and us.
 mod interop;
+// An application that Java and we run by turns.
+mod relay;
 // Processes killed at random while an interpreter watches.
 mod kills;
 // Formats: partitions, serdes, changelogs of every store.
 mod parity;
 // Start, refusals, restart of single applications.
 mod application;
+// What a broker allows.
+mod permissions;

@@ -29,6 +29,9 @@ pub const STORE_APP: &str = "kstreams.StoreApp";
 /// `bootstrap application-id input output state-dir session-timeout`: counts per key on a real broker until it is
 /// killed, and tells when it was assigned, restored and running.
 pub const COUNT_APP: &str = "kstreams.CountApp";
+/// `bootstrap application-id input-prefix group-protocol state-dir`: a shop in the DSL on a real broker, until
+/// its stdin ends.
+pub const RELAY_APP: &str = "kstreams.RelayApp";
 
 /// The topologies that [`DESCRIBE`] prints without arguments, in the language of `TopologyText.java`.
 pub const CASES: &str = include_str!("../java/src/main/resources/kstreams/describe-cases.txt");

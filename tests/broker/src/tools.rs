@@ -18,6 +18,8 @@ pub const DELETE_RECORDS: &str = "org.apache.kafka.tools.DeleteRecordsCommand";
 pub const TRANSACTIONS: &str = "org.apache.kafka.tools.TransactionsCommand";
 /// `kafka-features`: finalized feature levels such as `streams.version`.
 pub const FEATURES: &str = "org.apache.kafka.tools.FeatureCommand";
+/// `kafka-acls`: who may do what.
+pub const ACLS: &str = "org.apache.kafka.tools.AclCommand";
 /// `kafka-leader-election`.
 pub const LEADER_ELECTION: &str = "org.apache.kafka.tools.LeaderElectionCommand";
 /// `kafka-log-dirs`: sizes of the logs on disk.

@@ -16,6 +16,8 @@ pub(crate) struct Feed {
     /// Records per second.
     rate: u64,
     n_sent: u64,
+    /// Sent before the time began.
+    n_ahead: u64,
 }
 
 impl Feed {
@@ -23,7 +25,10 @@ impl Feed {
         // Five minutes by default: librdkafka has been seen to hold one partition back so long
         // after an outage, until its queue was full for all of them.
         let log = KafkaLog::builder(bootstrap).set("producer.message.timeout.ms", "15000");
-        let log = log.build().unwrap();
+        Self::through(&log.build().unwrap(), topic, seed, rate)
+    }
+
+    pub(crate) fn through(log: &KafkaLog, topic: &str, seed: u64, rate: u64) -> Self {
         let options = ProducerOptions {
             client_id: "feed".into(),
             transactional_id: None,
@@ -31,7 +36,15 @@ impl Feed {
         };
         let mut producer = log.producer(options).unwrap();
         let topic = producer.topic(topic).unwrap();
-        Self { producer, topic, random: Random::seeded(seed), n_keys: 20_000, rate, n_sent: 0 }
+        Self {
+            producer,
+            topic,
+            random: Random::seeded(seed),
+            n_keys: 20_000,
+            rate,
+            n_sent: 0,
+            n_ahead: 0,
+        }
     }
 
     /// Draws from so many keys.
@@ -46,13 +59,18 @@ impl Feed {
         self.finish();
     }
 
+    /// From now on what has been sent does not count as due.
+    pub(crate) fn ahead(&mut self) {
+        self.n_ahead = self.n_sent;
+    }
+
     pub(crate) fn n_sent(&self) -> u64 {
         self.n_sent
     }
 
     /// Sends what is due after so much time.
     pub(crate) fn send_until(&mut self, time: Duration) {
-        let due = (time.as_secs_f64() * self.rate as f64) as u64;
+        let due = self.n_ahead + (time.as_secs_f64() * self.rate as f64) as u64;
         while self.n_sent < due {
             let key = self.random.below(self.n_keys);
             self.send(key);

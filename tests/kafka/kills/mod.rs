@@ -9,8 +9,8 @@ mod app;
 pub(crate) mod feed;
 mod oracle;
 mod plan;
-mod process;
-mod restart;
+pub(crate) mod process;
+pub(crate) mod restart;
 mod run;
 mod soak;
 mod verifier;
@@ -28,12 +28,12 @@ use self::run::Run;
 const TEST: &str = "kills::killed_processes_lose_nothing_and_repeat_nothing";
 
 /// A number from the environment.
-fn setting(name: &str, default: u64) -> u64 {
+pub(crate) fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
 }
 
 /// Waits for something that nobody tells of.
-fn wait(time: Duration) {
+pub(crate) fn wait(time: Duration) {
     let clock = SystemClock::new();
     while clock.monotonic() < time {
         std::thread::park_timeout(time.saturating_sub(clock.monotonic()));

@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use kstreams::log::GroupProtocol;
 use kstreams::prelude::*;
 use kstreams::time::{Clock, SystemClock};
 use kstreams_broker::Pause;
@@ -22,32 +23,39 @@ const CLOSE: Duration = Duration::from_secs(30);
 
 /// What a process is to do.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Role(BTreeMap<String, String>);
+pub(crate) struct Role(BTreeMap<String, String>);
 
 impl Role {
     /// Of this process, if it is one of ours.
-    pub(super) fn own() -> Option<Self> {
+    pub(crate) fn own() -> Option<Self> {
         let text = std::env::var(ROLE).ok()?;
         let pairs = text.lines().filter_map(|line| line.split_once('='));
         Some(Self(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()))
     }
 
-    pub(super) fn with(mut self, name: &str, value: impl ToString) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: impl ToString) -> Self {
         self.0.insert(name.to_owned(), value.to_string());
         self
     }
 
-    pub(super) fn get(&self, name: &str) -> &str {
+    pub(crate) fn get(&self, name: &str) -> &str {
         self.0.get(name).map_or("", String::as_str)
     }
 
-    pub(super) fn millis(&self, name: &str) -> Duration {
+    pub(crate) fn millis(&self, name: &str) -> Duration {
         Duration::from_millis(self.get(name).parse().unwrap())
+    }
+
+    fn protocol(&self) -> GroupProtocol {
+        match self.get("protocol") {
+            "classic" => GroupProtocol::Classic,
+            _ => GroupProtocol::Auto,
+        }
     }
 
     /// Runs an application until stdin ends; begins anew when it cannot start, as a supervisor
     /// would. It ends this process if it fails later on.
-    pub(super) fn run(&self, config: &Config, topology: impl Fn() -> Topology) {
+    pub(crate) fn run(&self, config: &Config, topology: impl Fn() -> Topology) {
         log_to_stderr();
         let (ended, end) = mpsc::channel::<()>();
         std::thread::spawn(move || {
@@ -62,7 +70,8 @@ impl Role {
                     std::process::exit(3);
                 }
             });
-            let log = KafkaLog::new(self.get("bootstrap"));
+            let log = KafkaLog::builder(self.get("bootstrap")).group_protocol(self.protocol());
+            let log = log.build().unwrap();
             let app = Streams::new(topology(), config, log).unwrap();
             match app.start() {
                 Ok(()) => {
@@ -92,7 +101,7 @@ fn log_to_stderr() {
 
 /// A process that a test runs; it is killed at the latest when this is dropped.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(crate) struct Process {
     role: Role,
     /// The test function that plays the role.
     test: &'static str,
@@ -103,13 +112,13 @@ pub(super) struct Process {
 
 impl Process {
     /// Of a role that `test` plays; not started yet. Its log is in `folder`, as is its state.
-    pub(super) fn new(test: &'static str, name: &str, folder: &Path, role: Role) -> Self {
+    pub(crate) fn new(test: &'static str, name: &str, folder: &Path, role: Role) -> Self {
         let role = role.with("state", folder.join(name).display());
         let log = folder.join(format!("{name}.log"));
         Self { role, test, log, child: None, pause: None }
     }
 
-    pub(super) fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         let log = File::options().create(true).append(true).open(&self.log).unwrap();
         let mut command = Command::new(std::env::current_exe().unwrap());
         let pairs: Vec<String> = self.role.0.iter().map(|(k, v)| format!("{k}={v}")).collect();
@@ -118,11 +127,16 @@ impl Process {
         self.child = Some(command.spawn().unwrap());
     }
 
-    pub(super) fn is_up(&self) -> bool {
+    pub(crate) fn is_up(&self) -> bool {
         self.child.is_some()
     }
 
-    pub(super) fn is_paused(&self) -> bool {
+    /// Its process id, while it runs and is not paused.
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.child.as_ref().filter(|_| self.pause.is_none()).map(Child::id)
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
         self.pause.is_some()
     }
 
@@ -132,7 +146,7 @@ impl Process {
     }
 
     /// SIGKILL, also while it is paused.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
             self.pause = None;
@@ -140,18 +154,18 @@ impl Process {
         }
     }
 
-    pub(super) fn pause(&mut self) {
+    pub(crate) fn pause(&mut self) {
         if let Some(child) = &self.child {
             self.pause = Some(Pause::start(child.id()).unwrap());
         }
     }
 
-    pub(super) fn resume(&mut self) {
+    pub(crate) fn resume(&mut self) {
         self.pause = None;
     }
 
     /// True if it has ended although nobody killed it.
-    pub(super) fn has_died(&mut self) -> bool {
+    pub(crate) fn has_died(&mut self) -> bool {
         let ended = self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_some());
         if ended {
             self.child = None;
@@ -159,8 +173,15 @@ impl Process {
         ended
     }
 
+    /// Asks it to end in order; [`has_died`](Self::has_died) tells when it has.
+    pub(crate) fn end(&mut self) {
+        if let Some(child) = &mut self.child {
+            drop(child.stdin.take());
+        }
+    }
+
     /// Ends it in order, and waits for that; false if it failed.
-    pub(super) fn close(&mut self) -> bool {
+    pub(crate) fn close(&mut self) -> bool {
         self.pause = None;
         let Some(mut child) = self.child.take() else { return true };
         drop(child.stdin.take());
@@ -168,7 +189,7 @@ impl Process {
     }
 
     /// What it has logged over all its runs.
-    pub(super) fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 }

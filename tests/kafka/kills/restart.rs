@@ -172,6 +172,14 @@ trait Program {
     fn replayed(&self, line: &str) -> Option<i64>;
 }
 
+/// Of a line of ours: `.. restoring offsets 20 to 30 of ..`.
+pub(crate) fn replayed(line: &str) -> Option<i64> {
+    let range = line.split_once("restoring offsets ")?.1;
+    let mut words = range.split(' ');
+    let (from, to) = (words.next()?.parse::<i64>().ok()?, words.nth(1)?.parse::<i64>().ok()?);
+    Some(to - from)
+}
+
 struct Ours<'a>(&'a mut Process);
 
 impl Program for Ours<'_> {
@@ -195,12 +203,8 @@ impl Program for Ours<'_> {
         "takes on tasks"
     }
 
-    /// `.. restoring offsets 20 to 30 of ..`.
     fn replayed(&self, line: &str) -> Option<i64> {
-        let range = line.split_once("restoring offsets ")?.1;
-        let mut words = range.split(' ');
-        let (from, to) = (words.next()?.parse::<i64>().ok()?, words.nth(1)?.parse::<i64>().ok()?);
-        Some(to - from)
+        replayed(line)
     }
 }
 
