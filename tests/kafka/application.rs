@@ -123,7 +123,6 @@ fn partitions_that_are_added_end_the_application_with_the_reason() {
 
 /// `KSTREAMS_DOWN=70` for the scenario's seventy seconds.
 #[test]
-#[expect(clippy::print_stdout, reason = "the output of a test")]
 fn a_broker_that_is_away_for_long_costs_time_and_nothing_else() {
     let down = Duration::from_secs(crate::kills::setting("KSTREAMS_DOWN", 12));
     let broker = Broker::start().unwrap();

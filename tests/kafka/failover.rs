@@ -16,7 +16,6 @@ const UNDER_LOAD: Duration = Duration::from_secs(3);
 const LAG: i64 = 10_000;
 
 #[test]
-#[expect(clippy::print_stdout, reason = "the output of a test")]
 fn a_standby_takes_over_with_what_it_lacks_alone() {
     if fleet::is_played() {
         return;

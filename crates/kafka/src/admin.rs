@@ -42,7 +42,7 @@ impl KafkaAdmin {
     fn may_describe(&self, topic: &str, timeout: Duration) -> Result {
         let asked = self.client.inner().fetch_metadata(Some(topic), bounded(timeout));
         let refused = asked.ok().and_then(|metadata| metadata.topics().first()?.error());
-        match refused.and_then(|code| RDKafkaErrorCode::try_from(code).ok()) {
+        match refused.map(RDKafkaErrorCode::from) {
             Some(code @ RDKafkaErrorCode::TopicAuthorizationFailed) => {
                 Err(error::coded(code, &format!("describe topic {topic}")))
             }

@@ -103,7 +103,7 @@ enum Program<'a> {
 
 enum Running {
     Java(Child),
-    Ours(Streams),
+    Ours(Box<Streams>),
 }
 
 impl Program<'_> {
@@ -123,7 +123,7 @@ impl Program<'_> {
                     Config::new(app).guarantee(Guarantee::ExactlyOnce).state_dir(dir.path());
                 let app = Streams::new(shop(app, RELAY), config, log).unwrap();
                 app.start().unwrap();
-                Running::Ours(app)
+                Running::Ours(Box::new(app))
             }
         }
     }
