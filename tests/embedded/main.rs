@@ -23,6 +23,7 @@ mod life_cycle;
 mod peers;
 mod restoring;
 mod sharing;
+mod slow_close;
 mod standbys;
 mod state;
 #[cfg(feature = "rocksdb")]
