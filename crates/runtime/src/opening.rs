@@ -21,7 +21,7 @@ use crate::transport::{CommittedOffset, Isolation, OffsetSpec};
 use crate::worker::Worker;
 
 /// Between two tries.
-const REOPENING: Duration = Duration::from_millis(100);
+const REOPENING: Duration = Duration::from_millis(200);
 
 impl Worker {
     pub(crate) fn open_when_due(&mut self) -> Result<bool> {

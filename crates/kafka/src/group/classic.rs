@@ -342,7 +342,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// How often the topics that are read are looked at.
 const REFRESH: Duration = Duration::from_secs(15);
 /// How long librdkafka may ask for positions that a transaction holds back.
-const AT_ONCE: Duration = Duration::from_millis(300);
+const AT_ONCE: Duration = Duration::from_millis(100);
 /// How long a dropped member tries to leave.
 const DROP_TIMEOUT: Duration = Duration::from_secs(1);
 /// One step of leaving.
