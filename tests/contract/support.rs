@@ -226,6 +226,7 @@ impl Client {
             internal_topics: InternalTopicSettings::default(),
             replication: None,
             application_server: None,
+            group_instance_id: None,
             session_timeout: Duration::from_secs(45),
             rebalance_timeout: Duration::from_secs(60),
         };

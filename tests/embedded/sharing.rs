@@ -183,6 +183,7 @@ fn member(log: &MemoryLog, client: &str) -> Box<dyn Membership> {
         internal_topics: InternalTopicSettings::default(),
         replication: None,
         application_server: None,
+        group_instance_id: None,
         session_timeout: NEVER,
         rebalance_timeout: NEVER,
     };

@@ -91,7 +91,7 @@ const ELSEWHERE: [(&str, &str); 15] = [
     ("client.id", "the engine names its clients after the application"),
     ("group.id", "it is the application id"),
     ("group.protocol", "it is KafkaLogBuilder::group_protocol"),
-    ("group.instance.id", "members are dynamic: each thread is one"),
+    ("group.instance.id", "it is Config::group_instance_id"),
     ("isolation.level", "it follows from the processing guarantee"),
     ("transactional.id", "it is made from the application id and the member"),
     ("transaction.timeout.ms", "it is a setting of the application"),

@@ -113,6 +113,7 @@ pub struct Config {
     pub(crate) changelog_extra_retention: Duration,
     pub(crate) repartition_purge: Duration,
     pub(crate) application_server: Option<String>,
+    pub(crate) group_instance_id: Option<String>,
     pub(crate) handlers: Arc<Handlers>,
     pub(crate) on_uncaught: Arc<OnUncaught>,
     pub(crate) on_state: Arc<OnState>,
@@ -163,6 +164,7 @@ impl Config {
             changelog_extra_retention: Duration::from_secs(86_400),
             repartition_purge: Duration::from_secs(30),
             application_server: None,
+            group_instance_id: None,
             handlers: Arc::default(),
             on_uncaught: Arc::new(|_| UncaughtVerdict::ShutdownClient),
             on_state: Arc::new(|_, _| {}),
@@ -265,6 +267,21 @@ impl Config {
     #[must_use]
     pub fn application_server(mut self, address: &str) -> Self {
         self.application_server = Some(address.into());
+        self
+    }
+
+    /// `group.instance.id`: static membership (KIP-345) in a classic group; unset by default. Each
+    /// thread is a member of its own, `id-1`, `id-2` and so on. A process that closes does not leave the
+    /// group: started again within the session time-out, it has its tasks back, and the others
+    /// do not stop; if it stays away, its tasks wait for that long.
+    ///
+    /// Streams groups have no static members before Kafka 4.4: with this set, a
+    /// [log](crate::transport::Log) that may choose takes the classic group, and one that may not
+    /// refuses. A killed process that comes back in a streams group has its tasks back anyway. The
+    /// embedded log's groups ignore it.
+    #[must_use]
+    pub fn group_instance_id(mut self, id: &str) -> Self {
+        self.group_instance_id = Some(id.to_owned());
         self
     }
 

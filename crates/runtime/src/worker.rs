@@ -113,6 +113,10 @@ impl Worker {
             internal_topics: config.internal_topics(),
             replication: config.replication,
             application_server: config.application_server.clone(),
+            group_instance_id: config
+                .group_instance_id
+                .as_ref()
+                .map(|id| format!("{id}-{}", index + 1)),
             session_timeout: config.session_timeout,
             rebalance_timeout: config.rebalance_timeout,
         })?;

@@ -53,6 +53,9 @@ impl ClassicMember {
     pub(crate) fn new(mut config: ClientConfig, options: MemberOptions) -> Result<Self> {
         let session = options.session_timeout.as_millis();
         config.set("group.id", &*options.application_id);
+        if let Some(id) = &options.group_instance_id {
+            config.set("group.instance.id", id);
+        }
         config.set("session.timeout.ms", session.to_string());
         // All tasks stand still from the first heartbeat that tells of a new member to the last one.
         config.set("heartbeat.interval.ms", (session / 3).clamp(1, 500).to_string());

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kstreams_broker::tools;
 use kstreams_core::error::{Error, ErrorKind};
+use kstreams_core::record::TopicPartition;
 use kstreams_core::serde::Utf8;
 use kstreams_core::time::{Clock, SystemClock};
 use kstreams_kafka::{GroupProtocol, KafkaLog};
 use kstreams_runtime::transport::{
-    Assignment, Log, MemberOptions, Membership, MembershipEvent, Waker,
+    Assignment, CommittedOffset, Log, MemberOptions, Membership, MembershipEvent, Waker,
 };
 use kstreams_topology::{InternalTopicSettings, Topics, Topology};
 
@@ -17,6 +19,15 @@ use super::contract::Fixture as _;
 use super::{Kafka, LONG};
 
 pub(super) fn member(log: &dyn Log, group: &str, topics: Topics) -> Box<dyn Membership> {
+    member_as(log, group, topics, None)
+}
+
+fn member_as(
+    log: &dyn Log,
+    group: &str,
+    topics: Topics,
+    instance: Option<&str>,
+) -> Box<dyn Membership> {
     let mut topology = Topology::builder();
     topology.source("in", topics, (Utf8, Utf8));
     log.membership(MemberOptions {
@@ -28,6 +39,7 @@ pub(super) fn member(log: &dyn Log, group: &str, topics: Topics) -> Box<dyn Memb
         internal_topics: InternalTopicSettings::default(),
         replication: None,
         application_server: None,
+        group_instance_id: instance.map(str::to_owned),
         session_timeout: Duration::from_secs(10),
         rebalance_timeout: LONG,
     })
@@ -124,4 +136,83 @@ fn a_member_without_broker_tells_so_and_lets_itself_be_dropped() {
     assert!(error.is_retriable() && error.to_string().contains("127.0.0.1:1"), "{error:?}");
     drop(member);
     assert!(clock.monotonic() < Duration::from_secs(10), "{:?}", clock.monotonic());
+}
+
+#[test]
+fn a_static_member_that_comes_back_disturbs_nobody() {
+    let kafka = Kafka::with(GroupProtocol::Classic);
+    let (log, group, topic) = (kafka.log(), kafka.unique("static-app"), kafka.unique("static"));
+    kafka.create_topic(&topic, 4);
+    let join = |id: &str| member_as(&*log, &group, Topics::from(topic.as_str()), Some(id));
+    let (mut one, mut two) = (join("one"), join("two"));
+    let mut share = BTreeSet::new();
+    until(&*log, &mut [&mut one, &mut two], |owned| owned.iter().all(|owned| owned.len() == 2))
+        .expect("shared out");
+    let mut pause = pause(&*log);
+    for _ in 0..3 {
+        one.leave(LONG).expect("closed");
+        drop(one);
+        one = join("one");
+        let clock = SystemClock::new();
+        loop {
+            assert!(clock.monotonic() < LONG, "it does not come back");
+            assert!(two.poll().expect("polled").is_none(), "the other hears of it");
+            if let Some(MembershipEvent::Assigned(assignment)) = one.poll().expect("polled") {
+                one.acknowledge(&assignment).expect("acknowledged");
+                let again = assignment.active;
+                assert_eq!(again.len(), 2);
+                assert!(share.is_empty() || share == again, "{share:?} {again:?}");
+                share = again;
+                break;
+            }
+            pause();
+        }
+    }
+    // What came before the last answer would be heard now.
+    for _ in 0..50 {
+        assert!(two.poll().expect("polled").is_none(), "the other hears of it");
+        pause();
+    }
+    let streams = Kafka::with(GroupProtocol::Streams);
+    let mut refused = member_as(&*streams.log(), &group, Topics::from(topic.as_str()), Some("one"));
+    let error = refused.poll().expect_err("no static members there");
+    assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+}
+
+#[test]
+fn kafkas_own_tool_shows_a_classic_group_right() {
+    let kafka = Kafka::with(GroupProtocol::Classic);
+    let (log, group, topic) = (kafka.log(), kafka.unique("told-app"), kafka.unique("told"));
+    kafka.create_topic(&topic, 2);
+    let join = || member(&*log, &group, Topics::from(topic.as_str()));
+    let (mut one, mut two) = (join(), join());
+    until(&*log, &mut [&mut one, &mut two], |owned| owned.iter().all(|owned| owned.len() == 1))
+        .expect("shared out");
+    let at = TopicPartition::new(topic.as_str(), 1);
+    let committed = CommittedOffset { offset: 0, leader_epoch: None, metadata: String::new() };
+    let commit = |member: &mut Box<dyn Membership>| {
+        member.commit(&[(at.clone(), committed.clone())], LONG).is_ok()
+    };
+    assert!(commit(&mut one) || commit(&mut two));
+    let describe = |what: &str| {
+        let args = ["--describe", "--group", &group, what, "--verbose"];
+        super::streams::printed(tools::CONSUMER_GROUPS, &args)
+    };
+    let members: Vec<_> = describe("--members")
+        .into_iter()
+        .filter(|row| row.first().is_some_and(|word| *word == group))
+        .collect();
+    assert_eq!(members.len(), 2, "{members:?}");
+    for partition in ["0", "1"] {
+        let shown = format!("{topic}({partition})");
+        let n = members.iter().filter(|row| row.concat().contains(&shown)).count();
+        let other = format!("{topic}:{partition}");
+        let m = members.iter().filter(|row| row.concat().contains(&other)).count();
+        assert_eq!(n + m, 1, "{partition}: {members:?}");
+    }
+    let state = describe("--state").concat().join(" ");
+    assert!(state.contains("Stable") && state.contains("range"), "{state}");
+    let offsets = describe("--offsets");
+    let row = offsets.iter().find(|row| row.contains(&topic) && row.contains(&"1".to_owned()));
+    assert!(row.is_some_and(|row| row.contains(&"0".to_owned())), "{offsets:?}");
 }

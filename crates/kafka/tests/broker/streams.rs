@@ -42,6 +42,7 @@ fn options(group: &str, name: &str, topology: Topology) -> MemberOptions {
         internal_topics: InternalTopicSettings::default(),
         replication: None,
         application_server: None,
+        group_instance_id: None,
         session_timeout: Duration::from_secs(45),
         rebalance_timeout: LONG,
     }
@@ -128,7 +129,7 @@ fn error_of(member: &mut Member) -> Error {
 }
 
 /// What a tool of Kafka prints, one row of words a line.
-fn printed(tool: &str, args: &[&str]) -> Vec<Vec<String>> {
+pub(super) fn printed(tool: &str, args: &[&str]) -> Vec<Vec<String>> {
     let broker = shared().expect("a broker");
     let output = broker.tool(tool, args).expect("a tool that runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

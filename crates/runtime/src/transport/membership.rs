@@ -32,6 +32,10 @@ pub struct MemberOptions {
     pub replication: Option<i16>,
     /// `host:port` under which other members may ask for state.
     pub application_server: Option<String>,
+    /// Static membership (KIP-345): a member that comes back under this id within the session time-out
+    /// has its tasks back, and the others hear nothing. It does not leave when it closes. Only for
+    /// classic groups on a broker; the embedded log's groups ignore it.
+    pub group_instance_id: Option<String>,
     /// How long a member may be silent before its tasks are given to others.
     pub session_timeout: Duration,
     /// How long a member may take to give tasks up.

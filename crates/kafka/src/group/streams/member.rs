@@ -33,6 +33,13 @@ impl StreamsMember {
     /// A member that has not joined yet. `connect` makes clients of the group's coordinator.
     pub(crate) fn new(options: &MemberOptions, connect: impl Fn() -> Coordinator) -> Result<Self> {
         let group = Arc::clone(&options.application_id);
+        if options.group_instance_id.is_some() {
+            let text = format!(
+                "group {group}: group_instance_id: streams groups have no static members before \
+                 Kafka 4.4; choose the classic group, or leave it away"
+            );
+            return Err(Error::new(ErrorKind::Config, text));
+        }
         let random = Random::from_os();
         let id = options.member_id.clone().unwrap_or_else(|| random.uuid());
         let endpoint = endpoint(options)?;

@@ -94,6 +94,7 @@ fn member_of(log: &MemoryLog, name: &str, topology: Topology) -> Box<dyn Members
         internal_topics: InternalTopicSettings::default(),
         replication: None,
         application_server: None,
+        group_instance_id: None,
         session_timeout: TIMEOUT,
         rebalance_timeout: TIMEOUT,
     };
