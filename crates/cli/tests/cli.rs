@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use kstreams::log::{GroupProtocol, Log, NewTopic};
@@ -175,4 +177,75 @@ fn a_streams_group_is_told_and_reset() {
 #[test]
 fn a_classic_group_is_told_and_reset() {
     check("cli-classic", GroupProtocol::Classic);
+}
+
+/// Set in a process that is to die: bootstrap server, application id and state directory.
+const VICTIM: &str = "KSTREAMS_CLI_VICTIM";
+/// What it says when it runs.
+const RUNS: &str = "it runs";
+
+/// Runs the application of a test until it is killed.
+#[expect(clippy::print_stdout, reason = "the test listens")]
+fn run_victim(role: &str, protocol: GroupProtocol) {
+    let mut words = role.split(' ');
+    let mut word = || words.next().unwrap();
+    let log = KafkaLog::builder(word()).group_protocol(protocol).build().unwrap();
+    let name = word();
+    let config = Config::new(name).state_dir(word());
+    let app = Streams::new(counting(name), config, log).unwrap();
+    app.start().unwrap();
+    assert!(app.wait_for(State::Running, LONG), "{:?}", app.error());
+    println!("{RUNS}");
+    let _ = std::io::stdin().lines().count();
+}
+
+fn check_force(test: &str, name: &str, protocol: GroupProtocol) {
+    if let Ok(role) = std::env::var(VICTIM) {
+        return run_victim(&role, protocol);
+    }
+    let broker = shared().unwrap();
+    let log = KafkaLog::new(broker.bootstrap());
+    let topics = ["in", "out"].map(|of| NewTopic {
+        name: format!("{name}-{of}"),
+        n_partitions: 2,
+        replication: None,
+        configs: vec![],
+    });
+    log.admin().unwrap().create_topics(&topics, LONG).unwrap();
+    let dir = TempDir::new();
+    let mut victim = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(VICTIM, format!("{} {name} {}", broker.bootstrap(), dir.path().display()))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let said = BufReader::new(victim.stdout.take().unwrap());
+    assert!(said.lines().map_while(Result::ok).any(|line| line.contains(RUNS)));
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+
+    let input = format!("{name}-in");
+    let state = dir.path().display().to_string();
+    let reset = ["reset", "--application-id", name, "--input-topics", &input];
+    let refused = kstreams(broker, &reset).unwrap_err();
+    assert!(refused.contains("has 1 members"), "{refused}");
+    let forced = [&reset[..], &["--state-dir", &state, "--force"]].concat();
+    let told = kstreams(broker, &forced).unwrap();
+    assert!(told.contains("remove 1 members"), "{told}");
+    assert!(!dir.path().join(name).exists());
+    let described = kstreams(broker, &["groups", "describe", name]).unwrap();
+    assert!(described.contains("Empty"), "{described}");
+}
+
+#[test]
+fn a_member_that_died_is_removed_by_force_from_a_streams_group() {
+    let test = "a_member_that_died_is_removed_by_force_from_a_streams_group";
+    check_force(test, "forced-streams", GroupProtocol::Streams);
+}
+
+#[test]
+fn a_member_that_died_is_removed_by_force_from_a_classic_group() {
+    let test = "a_member_that_died_is_removed_by_force_from_a_classic_group";
+    check_force(test, "forced-classic", GroupProtocol::Classic);
 }
