@@ -1,6 +1,7 @@
 //! What the bench programs share: arguments, and what the process has cost so far.
 
 pub mod graphs;
+pub mod peer;
 pub mod workloads;
 
 use std::collections::BTreeMap;

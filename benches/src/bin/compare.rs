@@ -11,13 +11,12 @@
 #![expect(clippy::print_stdout, reason = "a bench program prints its figures")]
 
 use std::collections::BTreeMap;
-use std::process::Command;
 use std::time::Duration;
 
 use kstreams::log::{KafkaLog, Log, NewTopic, OutgoingRecord, ProducerOptions, Sent};
 use kstreams::prelude::*;
-use kstreams_benches::Args;
-use kstreams_broker::{Broker, Java};
+use kstreams_benches::{Args, peer};
+use kstreams_broker::Broker;
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -143,28 +142,10 @@ fn fill(
 }
 
 fn run(broker: &Broker, workload: &str, guarantee: &str, id: &str, args: &Args) -> Result<String> {
-    let here = std::env::current_exe()?;
-    let own = |program: &str| Command::new(here.with_file_name(program));
-    let mut command = if let Some(client) = workload.strip_prefix("limit-") {
-        let mut command = own("limit");
-        command.args(["--client", client]);
-        command
-    } else {
-        let (mut command, workload) = match workload.strip_prefix("java-") {
-            Some(workload) => {
-                let java = Java::prepare().map_err(|e| e.to_string())?;
-                (java.at_full_speed("kstreams.PeerEngine"), workload)
-            }
-            None => (own("engine"), workload),
-        };
-        let (workload, store) = match workload.strip_suffix("-memory") {
-            Some(workload) => (workload, "memory"),
-            None => (workload, "rocksdb"),
-        };
-        command.args(["--workload", workload, "--store", store, "--table", "table"]);
-        command.args(["--threads", args.get("threads", "1")]);
-        command
-    };
+    let mut command = peer::command(workload)?;
+    if !workload.starts_with("limit-") {
+        command.args(["--threads", args.get("threads", "1"), "--table", "table"]);
+    }
     command
         .args(["--bootstrap", broker.bootstrap(), "--app-id", id, "--input", "input"])
         .args(["--output", &format!("out-{id}"), "--guarantee", guarantee])

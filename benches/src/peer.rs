@@ -1,0 +1,34 @@
+//! The programs that run a workload by turns.
+
+use std::process::Command;
+
+use kstreams::Result;
+use kstreams_broker::Java;
+
+/// The command of a workload: of the engine, of Kafka Streams for `java-..`, of a bare loop for
+/// `limit-..`; with a store in memory for `..-memory`. It lies beside the program that runs now.
+///
+/// # Errors
+/// If Java is not there.
+pub fn command(workload: &str) -> Result<Command> {
+    let here = std::env::current_exe()?;
+    let own = |program: &str| Command::new(here.with_file_name(program));
+    if let Some(client) = workload.strip_prefix("limit-") {
+        let mut command = own("limit");
+        command.args(["--client", client]);
+        return Ok(command);
+    }
+    let (mut command, workload) = match workload.strip_prefix("java-") {
+        Some(workload) => {
+            let java = Java::prepare().map_err(|e| e.to_string())?;
+            (java.at_full_speed("kstreams.PeerEngine"), workload)
+        }
+        None => (own("engine"), workload),
+    };
+    let (workload, store) = match workload.strip_suffix("-memory") {
+        Some(workload) => (workload, "memory"),
+        None => (workload, "rocksdb"),
+    };
+    command.args(["--workload", workload, "--store", store]);
+    Ok(command)
+}
