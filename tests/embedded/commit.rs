@@ -173,3 +173,29 @@ fn without_an_offset_and_a_reset_rule_it_fails_clearly() {
     assert_eq!(error.kind(), ErrorKind::OffsetReset);
     assert!(error.to_string().contains("in-0"), "{error}");
 }
+
+#[test]
+fn a_source_that_was_made_anew_and_is_shorter_is_read_by_the_reset_rule() {
+    for reset in [OffsetReset::Earliest, OffsetReset::None] {
+        let log = log_with(1);
+        produce(&log, "in", &["a", "b", "c"]);
+        let app = run(observed(|_, _| Ok(())), config(), &log);
+        eventually("committed", || committed(&log, "in", 0) == Some(3));
+        assert!(app.close(SOON));
+        log.delete_topic("in");
+        log.create_topic("in", 1).unwrap();
+        produce(&log, "in", &["new"]);
+        let config = config().offset_reset(reset);
+        let app = Streams::new(observed(|_, _| Ok(())), config, log.clone()).unwrap();
+        app.start().unwrap();
+        if reset == OffsetReset::Earliest {
+            eventually("it goes on", || texts(&log, "out") == ["a", "b", "c", "new"]);
+            eventually("committed anew", || committed(&log, "in", 0) == Some(1));
+        } else {
+            assert!(app.wait_for(State::Error, SOON));
+            let error = app.take_error().unwrap();
+            assert_eq!(error.kind(), ErrorKind::OffsetReset);
+            assert!(error.to_string().contains("in-0"), "{error}");
+        }
+    }
+}
