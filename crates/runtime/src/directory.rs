@@ -21,7 +21,7 @@ pub(crate) struct StateDirectory {
     /// Tasks that a thread wants and another one has.
     wanted: Mutex<BTreeSet<TaskId>>,
     /// Held for as long as the application lives; `None` if nothing is kept on disk.
-    _lock: Option<File>,
+    lock: Option<File>,
     /// Deletes the state of a task that is kept elsewhere, as on a simulated disk.
     wipe_elsewhere: Option<Box<WipeTask>>,
 }
@@ -72,7 +72,7 @@ impl StateDirectory {
             process_id,
             open: Mutex::default(),
             wanted: Mutex::default(),
-            _lock: Some(lock),
+            lock: Some(lock),
             wipe_elsewhere: None,
         })
     }
@@ -84,7 +84,7 @@ impl StateDirectory {
             process_id: random.uuid(),
             open: Mutex::default(),
             wanted: Mutex::default(),
-            _lock: None,
+            lock: None,
             wipe_elsewhere: None,
         }
     }
@@ -99,7 +99,7 @@ impl StateDirectory {
             process_id,
             open: Mutex::default(),
             wanted: Mutex::default(),
-            _lock: None,
+            lock: None,
             wipe_elsewhere: Some(Box::new(wipe_task)),
         }
     }
@@ -111,7 +111,7 @@ impl StateDirectory {
 
     /// True if tasks may write to disk.
     pub(crate) fn is_on_disk(&self) -> bool {
-        self._lock.is_some()
+        self.lock.is_some()
     }
 
     pub(crate) fn task_dir(&self, task: TaskId) -> PathBuf {
@@ -182,6 +182,16 @@ pub fn clean_up(state_dir: &Path, application_id: &str) -> Result<bool> {
     let _directory = StateDirectory::open(state_dir, application_id, &Random::from_os())?;
     fs::remove_dir_all(&root).map_err(|e| refused(&root, "cannot be deleted", e))?;
     Ok(true)
+}
+
+impl Drop for StateDirectory {
+    fn drop(&mut self) {
+        // Closing is not enough: a child that was forked a moment ago holds the file, and with it the
+        // lock, until it runs its program.
+        if let Some(lock) = &self.lock {
+            let _ = lock.unlock();
+        }
+    }
 }
 
 impl std::fmt::Debug for StateDirectory {
