@@ -35,7 +35,9 @@ impl Worker {
         if !due && n_bytes < config.commit_bytes {
             return Ok(());
         }
-        let goes_on = config.guarantee == Guarantee::ExactlyOnce && !self.slowness.is_careful();
+        let goes_on = config.guarantee == Guarantee::ExactlyOnce
+            && !self.slowness.is_careful()
+            && self.shared.suspects().is_empty();
         self.commit_all(goes_on)
     }
 
@@ -177,6 +179,7 @@ impl Worker {
             }
             self.shared.update(task.info());
         }
+        self.has_just_committed = true;
         self.purge_if_due(offsets);
         self.shared.pass(CrashPoint::CommitEnds);
         first_error.map_or(Ok(()), Err)

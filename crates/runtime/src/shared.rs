@@ -1,6 +1,6 @@
 //! What the threads of one application share: settings, clients, states, and the stores to query.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     /// By worker.
     standbys: Mutex<BTreeMap<usize, Vec<StandbyStore>>>,
     peers: Mutex<Vec<Peer>>,
+    /// Tasks that ended a thread, and have not worked since.
+    suspects: Mutex<BTreeSet<TaskId>>,
 }
 
 /// What a thread is doing.
@@ -111,6 +113,7 @@ impl Shared {
             tasks: Mutex::default(),
             standbys: Mutex::default(),
             peers: Mutex::default(),
+            suspects: Mutex::default(),
         }
     }
 
@@ -274,6 +277,20 @@ impl Shared {
 
     pub(crate) fn withdraw(&self, task: TaskId) {
         self.tasks.lock().remove(&task);
+    }
+
+    /// A task has ended its thread: the next one is careful with it.
+    pub(crate) fn suspect(&self, task: TaskId) {
+        self.suspects.lock().insert(task);
+    }
+
+    pub(crate) fn suspects(&self) -> BTreeSet<TaskId> {
+        self.suspects.lock().clone()
+    }
+
+    /// It works again.
+    pub(crate) fn trust(&self, task: TaskId) {
+        self.suspects.lock().remove(&task);
     }
 
     pub(crate) fn report_standbys(&self, worker: usize, stores: Vec<StandbyStore>) {

@@ -19,8 +19,8 @@ use crate::worker::{Turn, Worker};
 /// A thread that lived so long has not failed for the same reason as the one before.
 const HEALTHY: Duration = Duration::from_secs(30);
 /// Pauses between lives.
-const SHORTEST: Duration = Duration::from_millis(50);
-const LONGEST: Duration = Duration::from_secs(5);
+const SHORTEST: Duration = Duration::from_millis(20);
+const LONGEST: Duration = Duration::from_secs(2);
 /// How often it looks whether the application ends.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -124,6 +124,9 @@ fn run_thread(shared: &Arc<Shared>, index: usize, control: &Control) {
 /// Asks the user what an error means that no handler took care of.
 fn judge(shared: &Shared, error: Error) -> (Error, UncaughtVerdict) {
     log::error!("{}: {error}", std::thread::current().name().unwrap_or_default());
+    if let Some(task) = error.task() {
+        shared.suspect(task);
+    }
     let verdict = (shared.config.on_uncaught)(&error);
     (error, verdict)
 }
@@ -211,7 +214,7 @@ mod tests {
     fn pauses_grow_while_lives_are_short() {
         let mut relapse = Relapse::default();
         let short: Vec<_> = (0..10).map(|_| relapse.pause_after(LOOK).as_millis()).collect();
-        assert_eq!(short, [0, 50, 100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+        assert_eq!(short, [0, 20, 40, 80, 160, 320, 640, 1280, 2000, 2000]);
         assert_eq!(relapse.pause_after(HEALTHY), Duration::ZERO);
         assert_eq!(relapse.pause_after(LOOK), SHORTEST);
     }

@@ -35,6 +35,9 @@ pub(crate) const TURN: Duration = Duration::from_millis(20);
 /// How often the group is asked while tasks are being shared out.
 const SETTLING: Duration = Duration::from_millis(5);
 
+/// A task that ended the thread before is left alone for so long at the most.
+const SETTLED: Duration = Duration::from_secs(1);
+
 /// What a turn came to.
 #[derive(Debug)]
 pub(crate) enum Turn {
@@ -78,6 +81,10 @@ pub(crate) struct Worker {
     pub(crate) failing_since: Option<Duration>,
     /// When tasks are opened that could not be, because the broker did not tell where they stand.
     pub(crate) open_again: Option<Duration>,
+    /// When it was made.
+    began: Duration,
+    /// Nothing has been processed since the last commit.
+    pub(crate) has_just_committed: bool,
     /// Records are being processed or committed: an error leaves work half done.
     pub(crate) is_at_work: bool,
     /// What the group has not been told yet.
@@ -144,6 +151,8 @@ impl Worker {
             last_purge: last_commit,
             failing_since: None,
             open_again: None,
+            began: last_commit,
+            has_just_committed: false,
             is_at_work: false,
             unacknowledged: None,
             shutdown_requested: false,
@@ -298,19 +307,39 @@ impl Worker {
         let mut n_processed = 0;
         let mut slowest = (Duration::ZERO, None);
         let mut ended = began;
-        for (id, task) in &mut self.tasks {
-            let share = Share {
-                clock: &*clock,
-                now,
-                max_records: self.batch,
-                began: ended,
-                max_time: TURN,
+        // What a task that fails takes with it must not be the work of others: those in suspicion
+        // work when nothing is uncommitted, and right after a commit have their turn first.
+        let suspects = self.shared.suspects();
+        let is_after_commit = std::mem::take(&mut self.has_just_committed);
+        for of_suspects in [is_after_commit, !is_after_commit] {
+            let is_at_stake = |(id, task): (&TaskId, &Task)| {
+                !suspects.contains(id) && (task.is_dirty() || task.is_underway())
             };
-            let n = task.process(&share, &mut self.outlet)?;
-            n_processed += n;
-            if n > 0 {
-                let since = std::mem::replace(&mut ended, clock.monotonic());
-                slowest = slowest.max((ended.saturating_sub(since), Some(*id)));
+            if of_suspects
+                && (suspects.is_empty()
+                    || !self.has_settled(began)
+                    || self.tasks.iter().any(is_at_stake))
+            {
+                continue;
+            }
+            let wanted = |(id, _): &(&TaskId, &mut Task)| suspects.contains(*id) == of_suspects;
+            for (id, task) in self.tasks.iter_mut().filter(wanted) {
+                let share = Share {
+                    clock: &*clock,
+                    now,
+                    max_records: self.batch,
+                    began: ended,
+                    max_time: TURN,
+                };
+                let n = task.process(&share, &mut self.outlet)?;
+                n_processed += n;
+                if n > 0 {
+                    let since = std::mem::replace(&mut ended, clock.monotonic());
+                    slowest = slowest.max((ended.saturating_sub(since), Some(*id)));
+                    if of_suspects {
+                        self.shared.trust(*id);
+                    }
+                }
             }
         }
         let took = ended.saturating_sub(began);
@@ -321,6 +350,13 @@ impl Worker {
             self.batch = (self.batch * 2).min(MAX_BATCH);
         }
         Ok(n_processed > 0)
+    }
+
+    /// All tasks have had time to work and to commit once.
+    fn has_settled(&self, now: Duration) -> bool {
+        let interval = self.shared.config.commit_interval_or_default().min(SETTLED);
+        let is_open = self.pending.is_empty() && self.restoring.is_empty();
+        is_open && now.saturating_sub(self.began) >= interval
     }
 
     fn punctuate(&mut self) -> Result {
