@@ -203,8 +203,13 @@ impl Streams {
         let Some(shared) = self.shared() else {
             return self.state() == state;
         };
-        shared.wait_until(timeout, |now| now == state || now.is_terminal());
-        shared.state() == state
+        // It may have gone on to another state by the time that this thread looks again.
+        let mut was_there = false;
+        shared.wait_until(timeout, |now| {
+            was_there = now == state;
+            was_there || now.is_terminal()
+        });
+        was_there
     }
 
     /// The error that ended it, in words.

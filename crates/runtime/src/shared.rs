@@ -234,7 +234,11 @@ impl Shared {
     }
 
     /// Waits until `wanted` holds; false if the time is over first.
-    pub(crate) fn wait_until(&self, timeout: Duration, wanted: impl Fn(State) -> bool) -> bool {
+    pub(crate) fn wait_until(
+        &self,
+        timeout: Duration,
+        mut wanted: impl FnMut(State) -> bool,
+    ) -> bool {
         let mut states = self.states.lock();
         let clock = &self.config.clock;
         let began = clock.monotonic();
