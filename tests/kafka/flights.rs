@@ -12,6 +12,8 @@ use kstreams::time::{Clock, SystemClock};
 use kstreams_broker::{shared, tools};
 use parking_lot::{Condvar, Mutex};
 
+/// All results are there within this time.
+const COLLECTED: Duration = Duration::from_secs(240);
 const LONG: Duration = Duration::from_secs(30);
 
 struct Run {
@@ -75,7 +77,15 @@ impl Run {
         let file = file.to_str().unwrap();
         let chart = self.dir.path().join("chart.svg");
         let args = ["--collect", "--statistics", file, "--chart", chart.to_str().unwrap()];
-        let status = self.command(&[&args[..], extra].concat()).status().unwrap();
+        let mut collector = Worker(self.command(&[&args[..], extra].concat()).spawn().unwrap());
+        let clock = SystemClock::new();
+        let status = loop {
+            if let Some(status) = collector.0.try_wait().unwrap() {
+                break status;
+            }
+            assert!(clock.monotonic() < COLLECTED, "the results are not complete");
+            pause();
+        };
         assert!(status.success());
         std::fs::read_to_string(file).unwrap().lines().map(str::to_owned).collect()
     }
