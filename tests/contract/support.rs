@@ -286,8 +286,17 @@ impl Client {
 
     /// The committed offset of a partition; the last answer that is not "ask again".
     pub(crate) fn committed(&mut self, name: &TopicPartition) -> Option<CommittedOffset> {
-        let committed = self.member.committed(std::slice::from_ref(name), LONG);
-        committed.expect("committed offsets").remove(0)
+        for _ in 0..N_STEPS {
+            match self.member.committed(std::slice::from_ref(name), LONG) {
+                Err(error) if error.is_retriable() => {
+                    self.poll().expect("polled");
+                    // Nobody tells when it has ended.
+                    std::thread::park_timeout(Duration::from_millis(10));
+                }
+                committed => return committed.expect("committed offsets").remove(0),
+            }
+        }
+        panic!("the committed offset of {name} is held back")
     }
 }
 
