@@ -156,11 +156,11 @@ impl Worker {
     fn open_standbys(&mut self) -> Result<bool> {
         let mut opened = std::mem::take(&mut self.standbys.idle);
         let mut claims: Vec<TaskClaim> = Vec::new();
-        for id in &self.standbys.pending {
+        for id in self.standbys.pending.clone() {
             // One that was withdrawn and comes back goes on with its stores.
-            match self.standbys.parked.iter().position(|parked| parked.open.id == *id) {
-                Some(at) => opened.push(self.standbys.parked.swap_remove(at).open),
-                None => claims.extend(self.shared.directory.claim(*id)),
+            match self.standbys.unpark(id) {
+                Some(open) => opened.push(open),
+                None => claims.extend(self.shared.directory.claim(id)),
             }
         }
         for claim in claims {

@@ -307,19 +307,11 @@ impl Worker {
         let mut n_processed = 0;
         let mut slowest = (Duration::ZERO, None);
         let mut ended = began;
-        // What a task that fails takes with it must not be the work of others: those in suspicion
-        // work when nothing is uncommitted, and right after a commit have their turn first.
         let suspects = self.shared.suspects();
+        // Right after a commit suspects have their turn first: later there may be none.
         let is_after_commit = std::mem::take(&mut self.has_just_committed);
         for of_suspects in [is_after_commit, !is_after_commit] {
-            let is_at_stake = |(id, task): (&TaskId, &Task)| {
-                !suspects.contains(id) && (task.is_dirty() || task.is_underway())
-            };
-            if of_suspects
-                && (suspects.is_empty()
-                    || !self.has_settled(began)
-                    || self.tasks.iter().any(is_at_stake))
-            {
+            if of_suspects && !self.may_work(&suspects, began) {
                 continue;
             }
             let wanted = |(id, _): &(&TaskId, &mut Task)| suspects.contains(*id) == of_suspects;
@@ -352,11 +344,16 @@ impl Worker {
         Ok(n_processed > 0)
     }
 
-    /// All tasks have had time to work and to commit once.
-    fn has_settled(&self, now: Duration) -> bool {
+    /// Tasks that ended a thread work when the others have had time to commit once, and nothing of
+    /// them is uncommitted that they could take with them.
+    fn may_work(&self, suspects: &BTreeSet<TaskId>, now: Duration) -> bool {
+        if suspects.is_empty() || !self.pending.is_empty() || !self.restoring.is_empty() {
+            return false;
+        }
         let interval = self.shared.config.commit_interval_or_default().min(SETTLED);
-        let is_open = self.pending.is_empty() && self.restoring.is_empty();
-        is_open && now.saturating_sub(self.began) >= interval
+        let mut others = self.tasks.iter().filter(|(id, _)| !suspects.contains(id));
+        now.saturating_sub(self.began) >= interval
+            && others.all(|(_, task)| !task.is_dirty() && !task.is_underway())
     }
 
     fn punctuate(&mut self) -> Result {

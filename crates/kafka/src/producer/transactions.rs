@@ -43,18 +43,14 @@ impl Core {
         let outcome =
             transaction::send_offsets(&self.handle, &offset_list(offsets)?, member, timeout);
         let doing = "add offsets to the transaction";
-        match (&outcome, fatal(&self.client)) {
-            (Err(failure), None) if failure.code == RDKafkaErrorCode::State => {
-                match cause(&self.handle) {
-                    Some(error) if error.kind() == ErrorKind::Authorization => {
-                        Err(self.explained(error))
-                    }
-                    Some(error) => Err(error),
-                    None => self.outcome(outcome, timeout, doing),
-                }
-            }
-            _ => self.outcome(outcome, timeout, doing),
+        let is_state = |failure: &TransactionError| failure.code == RDKafkaErrorCode::State;
+        if outcome.as_ref().is_err_and(is_state)
+            && fatal(&self.client).is_none()
+            && let Some(error) = cause(&self.handle)
+        {
+            return Err(self.explained(error));
         }
+        self.outcome(outcome, timeout, doing)
     }
 
     pub(super) fn commit(&mut self, timeout: Duration) -> Result {
@@ -103,17 +99,17 @@ impl Core {
     ) -> Result {
         let Err(failure) = outcome else { return Ok(()) };
         let error = error::transactional(failure, doing);
-        if error.kind() == ErrorKind::Authorization {
-            return Err(self.explained(error));
-        }
         if error.kind() == ErrorKind::Timeout && !timeout.is_zero() {
             return Err(self.late(timeout, doing).with_source(error));
         }
-        Err(error)
+        Err(self.explained(error))
     }
 
-    /// Which partition it is about, librdkafka says in its log alone.
+    /// Which partition a permission is missing for, librdkafka says in its log alone.
     fn explained(&mut self, error: Error) -> Error {
+        if error.kind() != ErrorKind::Authorization {
+            return error;
+        }
         while self.serve(Duration::ZERO) {}
         match self.client.context().trouble().last() {
             Some((_, said)) if !error.message().contains(&said) => {
