@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use kstreams::log::{ConsumerOptions, GroupProtocol, Isolation, Log, NewTopic};
+use kstreams::log::{GroupProtocol, Log};
 use kstreams::prelude::*;
-use kstreams::record::TopicPartition;
+use kstreams::record::RawRecord;
 use kstreams::state::testing::TempDir;
 use kstreams::time::{Clock, SystemClock};
 use kstreams::{Error, ErrorKind};
@@ -12,22 +12,12 @@ use kstreams_broker::{Broker, shared, tools};
 
 use crate::counting::counting;
 use crate::kills::feed::Feed;
+use crate::topics::{Reader, create};
 
 const LONG: Duration = Duration::from_secs(30);
 
 fn log() -> KafkaLog {
     KafkaLog::new(shared().unwrap().bootstrap())
-}
-
-fn create(log: &KafkaLog, names: &[&str], n_partitions: i32) {
-    let topic = |name: &&str| NewTopic {
-        name: (*name).to_owned(),
-        n_partitions,
-        replication: None,
-        configs: vec![],
-    };
-    let topics: Vec<NewTopic> = names.iter().map(topic).collect();
-    log.admin().unwrap().create_topics(&topics, LONG).unwrap();
 }
 
 fn copy(input: &str, output: &str) -> Topology {
@@ -168,27 +158,15 @@ fn a_broker_that_is_away_for_long_costs_time_and_nothing_else() {
 
 /// The counts that are committed, sorted.
 fn committed(log: &KafkaLog, topic: &str) -> Vec<i64> {
-    let isolation = Isolation::ReadCommitted;
-    let options = ConsumerOptions { client_id: "committed".into(), isolation };
-    let mut consumer = log.consumer(options).unwrap();
-    let all = [0, 1].map(|partition| (TopicPartition::new(topic, partition), 0));
+    let mut reader = Reader::new(log, topic, 2);
     let mut found = Vec::new();
+    let mut each = |_, record: &RawRecord<'_>| {
+        found.push(i64::from_be_bytes(record.value.unwrap().try_into().unwrap()));
+    };
     let clock = SystemClock::new();
-    for lane in consumer.assign(&all).unwrap() {
-        loop {
-            assert!(clock.monotonic() < LONG, "the end of {topic} does not come");
-            consumer.wait(Duration::from_millis(10)).unwrap();
-            let fetched = consumer.fetch(lane, 1000).unwrap();
-            let batch = fetched.records.iter();
-            found.extend(batch.flat_map(|batch| {
-                (0..batch.len()).map(|index| {
-                    i64::from_be_bytes(batch.get(index).value.unwrap().try_into().unwrap())
-                })
-            }));
-            if fetched.lag == Some(0) {
-                break;
-            }
-        }
+    while !reader.take(&mut each) {
+        assert!(clock.monotonic() < LONG, "the end of {topic} does not come");
+        reader.wait(Duration::from_millis(10));
     }
     found.sort_unstable();
     found

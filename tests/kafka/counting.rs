@@ -5,14 +5,20 @@ use kstreams::prelude::*;
 /// From `input` to `output`, as `CountApp.java`.
 pub(crate) fn counting(input: &str, output: &str) -> Topology {
     let mut topology = Topology::builder();
+    let count = counted(&mut topology, input);
+    topology.sink("counted", &[count], output, (Utf8, I64));
+    topology.build().unwrap()
+}
+
+/// The counts of the keys of `input`, as they grow.
+pub(crate) fn counted(topology: &mut TopologyBuilder, input: &str) -> Handle<String, i64> {
     let counts = topology.store(KeyValue::persistent("counts", Utf8, I64));
     let events = topology.source("events", input, (Utf8, Utf8));
     let id = counts.clone();
     let count =
         topology.processor("count", &[events], move || Count { id: id.clone(), counts: None });
     topology.connect(count, &counts);
-    topology.sink("counted", &[count], output, (Utf8, I64));
-    topology.build().unwrap()
+    count
 }
 
 struct Count {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kstreams::log::{Log, NewTopic, OutgoingRecord, ProducerOptions};
+use kstreams::log::{Log, OutgoingRecord, ProducerOptions};
 use kstreams::prelude::*;
 use kstreams::random::Random;
 use kstreams::state::testing::TempDir;
@@ -68,13 +68,7 @@ fn check(first: &Found, second: &Found) {
 /// Their times are of today: the broker deletes by age what windows and sessions have logged.
 fn feed(topic: &str) {
     let log = KafkaLog::new(shared().unwrap().bootstrap());
-    let new = NewTopic {
-        name: topic.to_owned(),
-        n_partitions: 2,
-        replication: None,
-        configs: vec![("retention.ms".to_owned(), "-1".to_owned())],
-    };
-    log.admin().unwrap().create_topics(&[new], LONG).unwrap();
+    crate::topics::create(&log, &[topic], 2);
     let options = ProducerOptions {
         client_id: "feed".into(),
         transactional_id: None,

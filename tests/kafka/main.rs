@@ -6,8 +6,9 @@
 #![cfg(all(feature = "kafka", feature = "rocksdb"))]
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
-// An application that several modules run.
+// An application that several modules run, and topics.
 mod counting;
+mod topics;
 // The main example as several processes, with one of them killed.
 mod flights;
 // Instances that come and go.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use kstreams::log::{KafkaLog, Log, NewTopic};
+use kstreams::log::KafkaLog;
 use kstreams::prelude::*;
 use kstreams::state::testing::TempDir;
 use kstreams::time::{Clock, SystemClock};
@@ -114,13 +114,7 @@ fn each_missing_permission_is_told_by_its_resource() {
     let (broker, dir) = (broker(), TempDir::new());
     grant(&broker, &dir);
     let all = log(&broker, "broker", "b");
-    let topic = |name: &str| NewTopic {
-        name: name.to_owned(),
-        n_partitions: 1,
-        replication: None,
-        configs: vec![],
-    };
-    all.admin().unwrap().create_topics(&["in", "out"].map(topic), LONG).unwrap();
+    crate::topics::create(&all, &["in", "out"], 1);
     crate::kills::feed::Feed::through(&all, "in", 1, 0).send_each(10);
     for (user, (need, names)) in NEEDS.iter().enumerate() {
         let error = outcome(&broker, user).unwrap_err();

@@ -4,9 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kstreams::log::{ConsumerOptions, GroupProtocol, Isolation, Log, NewTopic};
+use kstreams::log::GroupProtocol;
 use kstreams::prelude::*;
-use kstreams::record::TopicPartition;
 use kstreams::state::testing::TempDir;
 use kstreams::task::TaskId;
 use kstreams::time::{Clock, SystemClock};
@@ -14,6 +13,7 @@ use kstreams_broker::shared;
 
 use crate::counting::counting;
 use crate::kills::feed::Feed;
+use crate::topics::{self, Reader};
 
 const N_PARTITIONS: i32 = 12;
 const N_KEYS: u64 = 600;
@@ -45,15 +45,8 @@ struct Fleet {
 impl Fleet {
     fn new(name: &'static str, protocol: GroupProtocol) -> Self {
         let bootstrap = shared().unwrap().bootstrap();
-        let topic = |suffix: &str| NewTopic {
-            name: format!("{name}-{suffix}"),
-            n_partitions: N_PARTITIONS,
-            replication: None,
-            // Event times do not look like today's: no reason to delete records.
-            configs: vec![("retention.ms".to_owned(), "-1".to_owned())],
-        };
-        let admin = KafkaLog::new(bootstrap).admin().unwrap();
-        admin.create_topics(&[topic("in"), topic("out")], LONG).unwrap();
+        let names = ["in", "out"].map(|suffix| format!("{name}-{suffix}"));
+        topics::create(&KafkaLog::new(bootstrap), &names, N_PARTITIONS);
         Self {
             name,
             protocol,
@@ -138,30 +131,20 @@ impl Fleet {
     fn check(&mut self) {
         self.feed.finish();
         let n = self.feed.n_sent() as usize;
-        let isolation = Isolation::ReadCommitted;
-        let options = ConsumerOptions { client_id: "check".into(), isolation };
-        let mut consumer = self.log().consumer(options).unwrap();
-        let topic = format!("{}-out", self.name);
-        let starts: Vec<_> =
-            (0..N_PARTITIONS).map(|p| (TopicPartition::new(topic.as_str(), p), 0)).collect();
-        let lanes = consumer.assign(&starts).unwrap();
+        let mut reader = Reader::new(&self.log(), &format!("{}-out", self.name), N_PARTITIONS);
         let (mut counts, mut n_read) = (BTreeMap::<Vec<u8>, i64>::new(), 0);
         let began = self.clock.monotonic();
         while n_read < n {
             let now = self.clock.monotonic();
             assert!(now < began + LONG, "{}: {n_read} of {n} records came out", self.name);
-            consumer.wait(LOOK).unwrap();
-            for lane in &lanes {
-                let Some(batch) = consumer.fetch(*lane, 1000).unwrap().records else { continue };
-                for index in 0..batch.len() {
-                    let record = batch.get(index);
-                    let count = counts.entry(record.key.unwrap().to_vec()).or_default();
-                    *count += 1;
-                    let told = i64::from_be_bytes(record.value.unwrap().try_into().unwrap());
-                    assert_eq!(told, *count, "{}: lost or repeated", self.name);
-                    n_read += 1;
-                }
-            }
+            reader.wait(LOOK);
+            reader.take(|_, record| {
+                let count = counts.entry(record.key.unwrap().to_vec()).or_default();
+                *count += 1;
+                let told = i64::from_be_bytes(record.value.unwrap().try_into().unwrap());
+                assert_eq!(told, *count, "{}: lost or repeated", self.name);
+                n_read += 1;
+            });
         }
         assert_eq!(n_read, n, "{}: more came out than went in", self.name);
     }

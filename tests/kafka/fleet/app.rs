@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kstreams::prelude::*;
 
+use crate::counting::counted;
 use crate::kills::process::Role;
 
 pub(crate) const INPUT: &str = "in";
@@ -29,35 +30,12 @@ pub(super) fn play(role: &Role) {
 
 fn topology() -> Topology {
     let mut topology = Topology::builder();
-    let counts = topology.store(KeyValue::persistent("counts", Utf8, I64));
-    let events = topology.source("events", INPUT, (Utf8, Utf8));
-    let id = counts.clone();
-    let count =
-        topology.processor("count", &[events], move || Count { id: id.clone(), counts: None });
-    topology.connect(count, &counts);
-    topology.sink("counted", &[count], OUTPUT, (Utf8, Utf8));
+    let count = counted(&mut topology, INPUT);
+    let signed = topology.processor("sign", &[count], || {
+        |ctx: &mut Context<'_, String, String>, count: Record<String, i64>| {
+            ctx.forward(count.map_value(|n| format!("{n} {}", std::process::id())))
+        }
+    });
+    topology.sink("counted", &[signed], OUTPUT, (Utf8, Utf8));
     topology.build().unwrap()
-}
-
-struct Count {
-    id: StoreId<KeyValueStore<String, i64>>,
-    counts: Option<Store<KeyValueStore<String, i64>>>,
-}
-
-impl Processor<String, String, String, String> for Count {
-    fn init(&mut self, ctx: &mut Init<'_, Self, String, String>) -> Result {
-        self.counts = Some(ctx.store(&self.id)?);
-        Ok(())
-    }
-
-    fn process(
-        &mut self,
-        ctx: &mut Context<'_, String, String>,
-        event: Record<String, String>,
-    ) -> Result {
-        let Some(counts) = &self.counts else { return Err("no store".into()) };
-        let n = counts.get(&event.key)?.unwrap_or(0) + 1;
-        counts.put(&event.key, &n)?;
-        ctx.forward(event.with_value(format!("{n} {}", std::process::id())))
-    }
 }

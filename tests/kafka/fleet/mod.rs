@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kstreams::log::{KafkaLog, Log, NewTopic};
+use kstreams::log::KafkaLog;
 use kstreams::state::testing::TempDir;
 use kstreams::time::{Clock, SystemClock};
 use kstreams_broker::Broker;
@@ -12,6 +12,7 @@ use self::app::{INPUT, OUTPUT};
 use self::watch::Watch;
 use crate::kills::feed::Feed;
 use crate::kills::process::{Process, Role};
+use crate::topics;
 
 pub(crate) mod app;
 pub(crate) mod watch;
@@ -62,14 +63,7 @@ impl Fleet {
             .start()
             .unwrap();
         let log = KafkaLog::new(broker.bootstrap());
-        let topic = |name: &str| NewTopic {
-            name: name.to_owned(),
-            n_partitions: settings.n_partitions,
-            replication: None,
-            // Event times do not look like today's: no reason to delete records.
-            configs: vec![("retention.ms".to_owned(), "-1".to_owned())],
-        };
-        log.admin().unwrap().create_topics(&[INPUT, OUTPUT].map(topic), LONG).unwrap();
+        topics::create(&log, &[INPUT, OUTPUT], settings.n_partitions);
         let folder = TempDir::new();
         let role = Role::default()
             .with("bootstrap", broker.bootstrap())

@@ -183,9 +183,8 @@ impl Process {
     /// Ends it in order, and waits for that; false if it failed.
     pub(crate) fn close(&mut self) -> bool {
         self.pause = None;
-        let Some(mut child) = self.child.take() else { return true };
-        drop(child.stdin.take());
-        child.wait().unwrap().success()
+        self.end();
+        self.child.take().is_none_or(|mut child| child.wait().unwrap().success())
     }
 
     /// What it has logged over all its runs.

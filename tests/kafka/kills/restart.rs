@@ -5,9 +5,8 @@ use std::fmt;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use kstreams::log::{ConsumerOptions, Isolation, KafkaLog, Log, NewTopic};
+use kstreams::log::KafkaLog;
 use kstreams::prelude::*;
-use kstreams::record::TopicPartition;
 use kstreams::state::testing::TempDir;
 use kstreams::time::{Clock, SystemClock};
 use kstreams_broker::{Java, golden, shared};
@@ -17,10 +16,10 @@ use super::plan::{SESSION, TRANSACTION};
 use super::process::{Process, Role};
 use super::{setting, wait};
 use crate::counting::counting;
+use crate::topics::{self, Reader};
 
 const TEST: &str = "kills::restart::a_restart_after_a_kill_replays_the_last_commits_alone";
 const N_PARTITIONS: i32 = 2;
-const LONG: Duration = Duration::from_secs(60);
 /// Records per second while it is killed.
 const RATE: u64 = 5000;
 /// How long it runs under that load before it is killed, and after it was started again.
@@ -90,13 +89,7 @@ impl Restart {
         let (input, output) = (format!("{name}-in"), format!("{name}-out"));
         let bootstrap = shared().unwrap().bootstrap();
         let log = KafkaLog::new(bootstrap);
-        let topics = [&input, &output].map(|name| NewTopic {
-            name: name.clone(),
-            n_partitions: N_PARTITIONS,
-            replication: None,
-            configs: vec![("retention.ms".to_owned(), "-1".to_owned())],
-        });
-        log.admin().unwrap().create_topics(&topics, LONG).unwrap();
+        topics::create(&log, &[&input, &output], N_PARTITIONS);
         Feed::new(bootstrap, &input, 1, 0).send_each(n_keys);
         let mut results = Results::new(&log, &output);
         let clock = SystemClock::new();
@@ -262,30 +255,22 @@ impl Drop for JavaApp {
 
 /// Counts what is committed.
 struct Results {
-    consumer: Box<dyn kstreams::log::Consumer>,
-    lanes: Vec<kstreams::log::Lane>,
+    reader: Reader,
     n: u64,
 }
 
 impl Results {
     fn new(log: &KafkaLog, topic: &str) -> Self {
-        let isolation = Isolation::ReadCommitted;
-        let options = ConsumerOptions { client_id: "results".into(), isolation };
-        let mut consumer = log.consumer(options).unwrap();
-        let all: Vec<_> = (0..N_PARTITIONS).map(|p| (TopicPartition::new(topic, p), 0)).collect();
-        let lanes = consumer.assign(&all).unwrap();
-        Self { consumer, lanes, n: 0 }
+        Self { reader: Reader::new(log, topic, N_PARTITIONS), n: 0 }
     }
 
     /// Waits for so many results, ten minutes at the most.
     fn wait_for(&mut self, n: u64, program: &mut dyn Program) {
         let clock = SystemClock::new();
         while self.n < n {
-            for lane in &self.lanes {
-                let fetched = self.consumer.fetch(*lane, 10_000).unwrap();
-                self.n += fetched.records.map_or(0, |batch| batch.len() as u64);
-            }
-            self.consumer.wait(Duration::from_millis(20)).unwrap();
+            let so_far = &mut self.n;
+            self.reader.take(|_, _| *so_far += 1);
+            self.reader.wait(Duration::from_millis(20));
             let in_time = clock.monotonic() < Duration::from_secs(600);
             assert!(in_time && !program.has_died(), "{} of {n}\n{}", self.n, program.said());
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use kstreams::log::{Isolation, KafkaLog, Log, NewTopic, OffsetSpec};
+use kstreams::log::{Isolation, KafkaLog, Log, OffsetSpec};
 use kstreams::record::TopicPartition;
 use kstreams::state::testing::TempDir;
 use kstreams::time::{Clock, SystemClock};
@@ -18,6 +18,7 @@ use super::process::{Process, Role};
 use super::soak::Usage;
 use super::verifier::{Verifier, table};
 use super::wait;
+use crate::topics;
 
 /// How often it looks at what processes hold.
 const SAMPLE: Duration = Duration::from_secs(1);
@@ -81,15 +82,7 @@ impl Run {
             .unwrap();
         let broker = Arc::new(broker);
         let log = KafkaLog::new(broker.bootstrap());
-        let topic = |name: &&str| NewTopic {
-            name: (*name).to_owned(),
-            n_partitions: N_PARTITIONS,
-            replication: None,
-            // Event times do not look like today's: no reason to delete records.
-            configs: vec![("retention.ms".to_owned(), "-1".to_owned())],
-        };
-        let topics: Vec<NewTopic> = [INPUT, TOTALS, TALLIES].iter().map(topic).collect();
-        log.admin().unwrap().create_topics(&topics, LONG).unwrap();
+        topics::create(&log, &[INPUT, TOTALS, TALLIES], N_PARTITIONS);
         let folder = TempDir::new();
         let role = Role::default()
             .with("bootstrap", broker.bootstrap())

@@ -10,7 +10,7 @@ use std::fs::File;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use kstreams::log::{GroupProtocol, KafkaLog, Log, NewTopic};
+use kstreams::log::{GroupProtocol, KafkaLog, Log};
 use kstreams::prelude::*;
 use kstreams::state::testing::TempDir;
 use kstreams::time::{Clock, SystemClock};
@@ -19,6 +19,7 @@ use kstreams_broker::{Java, golden, shared};
 use self::input::{End, Input};
 use self::output::{Output, Row};
 use self::shop::{INPUTS, OUTPUTS, shop};
+use crate::topics;
 
 mod input;
 mod output;
@@ -70,14 +71,8 @@ fn java_and_we_run_an_application_by_turns() {
 fn create_topics(log: &KafkaLog) {
     let names = INPUTS.into_iter().map(|of| format!("{RELAY}-{of}"));
     let outputs = |app: &'static str| OUTPUTS.into_iter().map(move |of| format!("{app}-{of}"));
-    let topic = |name| NewTopic {
-        name,
-        n_partitions: N_PARTITIONS,
-        replication: None,
-        configs: vec![("retention.ms".to_owned(), "-1".to_owned())],
-    };
-    let all: Vec<NewTopic> = names.chain(outputs(RELAY)).chain(outputs(ALONE)).map(topic).collect();
-    log.admin().unwrap().create_topics(&all, LONG).unwrap();
+    let all: Vec<String> = names.chain(outputs(RELAY)).chain(outputs(ALONE)).collect();
+    topics::create(log, &all, N_PARTITIONS);
 }
 
 /// Moves the time on until all windows have closed.

@@ -3,52 +3,38 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kstreams::log::{Consumer, ConsumerOptions, Isolation, KafkaLog, Lane, Log};
-use kstreams::record::TopicPartition;
+use kstreams::log::KafkaLog;
 
 use super::N_PARTITIONS;
 use super::input::TICK;
+use crate::topics::Reader;
 
 /// A value and its time in milliseconds.
 pub(super) type Row = (Option<Vec<u8>>, i64);
 
 /// A topic that is read as it grows.
 pub(super) struct Output {
-    consumer: Box<dyn Consumer>,
-    lanes: Vec<Lane>,
+    reader: Reader,
     /// What came for each key, in order; records that only move the time are left out.
     pub(super) rows: BTreeMap<Vec<u8>, Vec<Row>>,
 }
 
 impl Output {
     pub(super) fn new(log: &KafkaLog, topic: &str) -> Self {
-        let isolation = Isolation::ReadCommitted;
-        let options = ConsumerOptions { client_id: "output".into(), isolation };
-        let mut consumer = log.consumer(options).unwrap();
-        let all: Vec<_> = (0..N_PARTITIONS).map(|p| (TopicPartition::new(topic, p), 0)).collect();
-        let lanes = consumer.assign(&all).unwrap();
-        Self { consumer, lanes, rows: BTreeMap::new() }
+        Self { reader: Reader::new(log, topic, N_PARTITIONS), rows: BTreeMap::new() }
     }
 
     /// Takes what has come; true at the end of all partitions.
     pub(super) fn look(&mut self) -> bool {
-        self.consumer.wait(Duration::ZERO).unwrap();
-        let mut is_at_end = true;
-        for lane in &self.lanes {
-            let fetched = self.consumer.fetch(*lane, 10_000).unwrap();
-            is_at_end &= fetched.lag == Some(0);
-            let Some(batch) = fetched.records else { continue };
-            for index in 0..batch.len() {
-                let record = batch.get(index);
-                let key = record.key.unwrap_or_default();
-                if !key.windows(TICK.len()).any(|part| part == TICK.as_bytes()) {
-                    let value = record.value.map(<[u8]>::to_vec);
-                    let row = (value, record.timestamp.as_millis());
-                    self.rows.entry(key.to_vec()).or_default().push(row);
-                }
+        self.reader.wait(Duration::ZERO);
+        let rows = &mut self.rows;
+        self.reader.take(|_, record| {
+            let key = record.key.unwrap_or_default();
+            if !key.windows(TICK.len()).any(|part| part == TICK.as_bytes()) {
+                let row = (record.value.map(<[u8]>::to_vec), record.timestamp.as_millis());
+                rows.entry(key.to_vec()).or_default().push(row);
             }
-        }
-        is_at_end
+        })
     }
 
     /// The newest value of a key.
