@@ -7,6 +7,8 @@ pub mod workloads;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use kstreams::Guarantee;
+
 /// Arguments of the form `--name value`.
 #[derive(Debug, Default)]
 pub struct Args(BTreeMap<String, String>);
@@ -33,6 +35,18 @@ impl Args {
     /// The value of an argument, or a default.
     pub fn get<'a>(&'a self, name: &str, default: &'a str) -> &'a str {
         self.0.get(name).map_or(default, String::as_str)
+    }
+
+    /// `--guarantee at-least-once|exactly-once`, the first unless told.
+    ///
+    /// # Errors
+    /// If it is another one.
+    pub fn guarantee(&self) -> Result<Guarantee, String> {
+        match self.get("guarantee", "at-least-once") {
+            "at-least-once" => Ok(Guarantee::AtLeastOnce),
+            "exactly-once" => Ok(Guarantee::ExactlyOnce),
+            other => Err(format!("--guarantee {other}")),
+        }
     }
 
     /// A number.

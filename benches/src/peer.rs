@@ -1,9 +1,28 @@
-//! The programs that run a workload by turns.
+//! The programs that run a workload by turns, and their topics.
 
 use std::process::Command;
+use std::time::Duration;
 
 use kstreams::Result;
+use kstreams::log::{Log, NewTopic};
 use kstreams_broker::Java;
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// Makes topics. The records' times are old, or no times of day at all: none is deleted by age.
+///
+/// # Errors
+/// What the log says.
+pub fn create_topics(log: &dyn Log, names: &[&str], n_partitions: i32) -> Result {
+    let topic = |name: &&str| NewTopic {
+        name: (*name).to_owned(),
+        n_partitions,
+        replication: None,
+        configs: vec![("retention.ms".into(), "-1".into())],
+    };
+    let topics: Vec<NewTopic> = names.iter().map(topic).collect();
+    log.admin()?.create_topics(&topics, LONG)
+}
 
 /// The command of a workload: of the engine, of Kafka Streams for `java-..`, of a bare loop for
 /// `limit-..`; with a store in memory for `..-memory`. It lies beside the program that runs now.

@@ -13,7 +13,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kstreams::log::{KafkaLog, Log, NewTopic, OutgoingRecord, ProducerOptions, Sent};
+use kstreams::log::{KafkaLog, Log, OutgoingRecord, ProducerOptions, Sent};
 use kstreams::prelude::*;
 use kstreams_benches::{Args, peer};
 use kstreams_broker::Broker;
@@ -37,7 +37,8 @@ fn main() -> Result {
     let rounds = args.number("rounds", 3)?;
     let broker = Broker::start().map_err(|e| e.to_string())?;
     let log = KafkaLog::new(broker.bootstrap());
-    create(&log, &[("input", &args), ("table", &args)])?;
+    let n_partitions = args.number("partitions", 4)? as i32;
+    peer::create_topics(&log, &["input", "table"], n_partitions)?;
     let (n, n_keys) = (args.number("records", 2_000_000)?, args.number("keys", 100_000)?);
     let random = kstreams::random::Random::seeded(7);
     fill(&log, "table", (0..n_keys).map(|key| (key, 0)), &args)?;
@@ -58,7 +59,7 @@ fn main() -> Result {
         }
         for (workload, guarantee) in turns {
             let id = format!("{workload}-{guarantee}-{round}");
-            create(&log, &[(&format!("out-{id}"), &args)])?;
+            peer::create_topics(&log, &[&format!("out-{id}")], n_partitions)?;
             let line = run(&broker, workload, guarantee, &id, &args)?;
             println!("{line}");
             let row = figures.entry(format!("{workload:<16} {guarantee}")).or_default();
@@ -93,20 +94,6 @@ fn main() -> Result {
         );
     }
     Ok(())
-}
-
-fn create(log: &KafkaLog, topics: &[(&str, &Args)]) -> Result {
-    let mut new = Vec::new();
-    for (name, args) in topics {
-        new.push(NewTopic {
-            name: (*name).to_owned(),
-            n_partitions: args.number("partitions", 4)? as i32,
-            replication: None,
-            // The records' times are old: the broker would delete them by age.
-            configs: vec![("retention.ms".into(), "-1".into())],
-        });
-    }
-    log.admin()?.create_topics(&new, LONG)
 }
 
 /// Writes a record for each key and time.

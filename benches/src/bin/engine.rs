@@ -63,11 +63,7 @@ fn main() -> Result {
     let args = Args::read(&known)?;
     let n = args.number("records", 1_000_000)?;
     let threads = args.number("threads", 1)? as usize;
-    let guarantee = match args.get("guarantee", "at-least-once") {
-        "at-least-once" => Guarantee::AtLeastOnce,
-        "exactly-once" => Guarantee::ExactlyOnce,
-        other => return Err(format!("--guarantee {other}").into()),
-    };
+    let guarantee = args.guarantee()?;
     let dir = std::env::temp_dir().join(format!("kstreams-engine-{}", std::process::id()));
     let dir = args.get("state-dir", &dir.to_string_lossy()).to_owned();
     let config = Config::new(args.get("app-id", "engine"))

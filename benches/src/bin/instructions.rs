@@ -11,11 +11,7 @@ use kstreams_benches::workloads::topology;
 fn main() -> Result {
     let known = ["workload", "store", "guarantee", "records", "keys"];
     let args = Args::read(&known)?;
-    let guarantee = match args.get("guarantee", "at-least-once") {
-        "at-least-once" => Guarantee::AtLeastOnce,
-        "exactly-once" => Guarantee::ExactlyOnce,
-        other => return Err(format!("--guarantee {other}").into()),
-    };
+    let guarantee = args.guarantee()?;
     let config = Config::new("instructions").guarantee(guarantee);
     let mut driver = TestDriver::new(topology(&args)?, config)?;
     let n_keys = args.number("keys", 1000)?;

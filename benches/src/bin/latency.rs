@@ -14,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use kstreams::log::{
-    ConsumerOptions, Isolation, KafkaLog, Log, NewTopic, OutgoingRecord, ProducerOptions, Sent,
+    ConsumerOptions, Isolation, KafkaLog, Log, OutgoingRecord, ProducerOptions, Sent,
 };
 use kstreams::prelude::*;
 use kstreams::record::TopicPartition;
@@ -103,7 +103,7 @@ fn measure(
         n: rate * length.as_secs(),
         clock: SystemClock::new(),
     };
-    run.create_topics()?;
+    peer::create_topics(&run.log, &[&run.input, &run.output], run.n_partitions)?;
     let mut command = peer::command(workload)?;
     command
         .args(["--bootstrap", broker.bootstrap(), "--app-id", id, "--input", &run.input])
@@ -130,17 +130,6 @@ fn measure(
 }
 
 impl Run {
-    fn create_topics(&self) -> Result {
-        let topic = |name: &String| NewTopic {
-            name: name.clone(),
-            n_partitions: self.n_partitions,
-            replication: None,
-            // Times are microseconds since the run began: the broker would delete them by age.
-            configs: vec![("retention.ms".into(), "-1".into())],
-        };
-        self.log.admin()?.create_topics(&[&self.input, &self.output].map(topic), LONG)
-    }
-
     /// Sends what is due, each record with the moment in microseconds for its time.
     fn feed(&self) -> Result {
         let mut producer = self.log.producer(ProducerOptions {
