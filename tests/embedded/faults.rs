@@ -4,6 +4,7 @@
 //! that arrives late is missing here: this client asks again by itself, as librdkafka does, and then
 //! nothing protects the next transaction (docs/reliability.md). In the simulation it does not.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::*;
@@ -16,7 +17,7 @@ const N_KEYS: u64 = 7;
 /// Every other request of a kind suffers, until so many have.
 #[derive(Debug)]
 struct Scripted {
-    is_meant: fn(&RequestKind) -> bool,
+    is_meant: fn(&Request<'_>) -> bool,
     fault: Fault,
     n_seen: AtomicUsize,
     n_left: AtomicUsize,
@@ -24,7 +25,7 @@ struct Scripted {
 
 impl Faults for Scripted {
     fn decide(&self, request: &Request<'_>) -> Option<Fault> {
-        if !(self.is_meant)(&request.kind) {
+        if !(self.is_meant)(request) {
             return None;
         }
         if self.n_seen.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
@@ -36,28 +37,48 @@ impl Faults for Scripted {
     }
 }
 
-/// Counts under exactly-once while requests suffer: each record counts once, in order.
+/// Sends records little by little, so that there are many commits, until all faults have come.
 #[track_caller]
-fn check(is_meant: fn(&RequestKind) -> bool, fault: Fault) {
-    let n_left = AtomicUsize::new(5);
-    let faults = Arc::new(Scripted { is_meant, fault, n_seen: AtomicUsize::new(0), n_left });
-    let log = MemoryLog::builder().faults(Arc::clone(&faults) as Arc<dyn Faults>).build();
+fn run_through(
+    faults: &Arc<Scripted>,
+    topology: Topology,
+    guarantee: Guarantee,
+) -> (Streams, MemoryLog) {
+    let log = MemoryLog::builder().faults(Arc::clone(faults) as Arc<dyn Faults>).build();
     let log = with_topics(log, 2);
     let config = config()
-        .guarantee(Guarantee::ExactlyOnce)
+        .guarantee(guarantee)
         .transaction_timeout(ms(1000))
         .on_uncaught(|_| UncaughtVerdict::ReplaceThread);
-    let app = Streams::new(counting(counts_in_memory()).0, config, log.clone()).unwrap();
+    let app = Streams::new(topology, config, log.clone()).unwrap();
     app.start().unwrap();
-    // Little by little, so that there are many transactions.
     let clock = SystemClock::new();
-    while faults.n_left.load(Ordering::Relaxed) > 0 {
+    for round in 0.. {
+        if faults.n_left.load(Ordering::Relaxed) == 0 {
+            break;
+        }
         assert!(clock.monotonic() < SOON, "the faults do not come: {faults:?} {:?}", app.state());
         for key in 0..N_KEYS {
-            log.produce("in", format!("{key}"), "v", at(0)).unwrap();
+            log.produce("in", format!("{key}"), format!("{key}.{round}"), at(0)).unwrap();
         }
         std::thread::park_timeout(ms(10));
     }
+    (app, log)
+}
+
+impl Scripted {
+    fn new(is_meant: fn(&Request<'_>) -> bool, fault: Fault) -> Arc<Self> {
+        let n_left = AtomicUsize::new(5);
+        Arc::new(Self { is_meant, fault, n_seen: AtomicUsize::new(0), n_left })
+    }
+}
+
+/// Counts under exactly-once while requests suffer: each record counts once, in order.
+#[track_caller]
+fn check(is_meant: fn(&Request<'_>) -> bool, fault: Fault) {
+    let faults = Scripted::new(is_meant, fault);
+    let topology = counting(counts_in_memory()).0;
+    let (app, log) = run_through(&faults, topology, Guarantee::ExactlyOnce);
     let n = log.records("in").len();
     eventually("all is counted", || log.records("out").len() >= n);
     assert!(app.close(SOON));
@@ -71,12 +92,12 @@ fn check(is_meant: fn(&RequestKind) -> bool, fault: Fault) {
     }
 }
 
-fn is_commit(kind: &RequestKind) -> bool {
-    matches!(kind, RequestKind::EndTransaction { is_commit: true })
+fn is_commit(request: &Request<'_>) -> bool {
+    matches!(request.kind, RequestKind::EndTransaction { is_commit: true })
 }
 
-fn is_produce(kind: &RequestKind) -> bool {
-    *kind == RequestKind::Produce
+fn is_produce(request: &Request<'_>) -> bool {
+    request.kind == RequestKind::Produce
 }
 
 #[test]
@@ -100,16 +121,30 @@ fn a_batch_that_arrives_twice_counts_once() {
 }
 
 #[test]
+fn a_batch_that_is_given_up_repeats_nothing() {
+    check(is_produce, Fault::GiveUp);
+}
+
+#[test]
+fn a_batch_that_is_given_up_is_not_lost_at_least_once() {
+    let faults = Scripted::new(is_produce, Fault::GiveUp);
+    let (app, log) = run_through(&faults, observed(|_, _| Ok(())), Guarantee::AtLeastOnce);
+    let sent: BTreeSet<String> = texts(&log, "in").into_iter().collect();
+    eventually("all is there", || sent == texts(&log, "out").into_iter().collect());
+    assert!(app.close(SOON));
+}
+
+#[test]
 fn markers_that_come_late_hold_readers_up_and_nothing_else() {
-    check(|kind| *kind == RequestKind::WriteMarkers, Fault::Delay(ms(30)));
+    check(|request| request.kind == RequestKind::WriteMarkers, Fault::Delay(ms(30)));
 }
 
 #[test]
 fn a_transactional_call_may_be_refused_in_every_way() {
-    let calls: [fn(&RequestKind) -> bool; 4] = [
-        |kind| *kind == RequestKind::AddPartition,
-        |kind| *kind == RequestKind::AddOffsets,
-        |kind| matches!(kind, RequestKind::EndTransaction { .. }),
+    let calls: [fn(&Request<'_>) -> bool; 4] = [
+        |request| request.kind == RequestKind::AddPartition,
+        |request| request.kind == RequestKind::AddOffsets,
+        |request| matches!(request.kind, RequestKind::EndTransaction { .. }),
         is_produce,
     ];
     // Fatal is what librdkafka raises inside of begin, commit and abort.

@@ -57,6 +57,7 @@ impl Worker {
         if self.is_outlet_spent {
             return Ok(());
         }
+        self.outlet.refuse_lost()?;
         self.shared.pass(CrashPoint::CommitBegins);
         for task in self.tasks.values_mut() {
             if !self.shared.has(Bug::NoFlush) {

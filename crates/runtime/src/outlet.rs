@@ -22,6 +22,9 @@ use crate::transport::{
 /// How long one wait for room in the producer's queue takes.
 const FULL_WAIT: Duration = Duration::from_millis(10);
 
+/// How long one wait for what is still on its way takes.
+const LOST_WAIT: Duration = Duration::from_millis(100);
+
 pub(crate) struct Outlet {
     producer: Box<dyn Producer>,
     guarantee: Guarantee,
@@ -33,6 +36,8 @@ pub(crate) struct Outlet {
     handlers: Arc<Handlers>,
     /// How long a full queue is waited for.
     full_timeout: Duration,
+    /// At least once: a record that a task has sent was not written, and nobody made up for it.
+    has_lost: bool,
     /// Records given up by the production handler.
     pub(crate) n_dropped: u64,
     probe: Option<Arc<dyn Probe>>,
@@ -53,6 +58,7 @@ impl Outlet {
             is_leaking: is_planted(config, Bug::SendWhileCommitting),
             handlers: Arc::clone(&config.handlers),
             full_timeout: config.task_timeout,
+            has_lost: false,
             n_dropped: 0,
             probe: config.probe.clone(),
         }
@@ -232,7 +238,35 @@ impl Outlet {
             timestamp: record.timestamp,
             headers: record.headers,
         });
-        self.carry_out(verdict, &failed.error, &failed.topic, &record, task)
+        let outcome = self.carry_out(verdict, &failed.error, &failed.topic, &record, task);
+        self.has_lost |= outcome.is_err();
+        outcome
+    }
+
+    /// True if a record was not written: what led to it has to be done again.
+    pub(crate) fn has_lost(&self) -> bool {
+        self.has_lost
+    }
+
+    /// # Errors
+    /// If a record was not written: nothing may be committed before it was done again.
+    pub(crate) fn refuse_lost(&self) -> Result {
+        if self.has_lost {
+            return Err(Error::new(ErrorKind::Timeout, "a record was not written"));
+        }
+        Ok(())
+    }
+
+    /// Waits until nothing is on its way any more, whatever becomes of it: in a changelog it would
+    /// come behind what its store is restored from.
+    ///
+    /// # Errors
+    /// `Timeout`; ask again.
+    pub(crate) fn settle_lost(&mut self) -> Result {
+        self.producer.flush(LOST_WAIT)?;
+        drop(self.producer.failures());
+        self.has_lost = false;
+        Ok(())
     }
 
     /// Waits until everything sent is acknowledged; refused records may lead to new ones.

@@ -41,6 +41,8 @@ bugs! {
     OffsetsIfMoved = "offsets-if-moved",
     /// At least once: positions are committed before the output is acknowledged.
     CommitBeforeFlush = "commit-before-flush",
+    /// At least once: tasks go on after a record of theirs was not written.
+    ForgetRefused = "forget-refused",
     /// Stores commit before the log does.
     StoresBeforeLog = "stores-before-log",
     /// What is written while the log commits goes to disk with that commit.

@@ -90,6 +90,19 @@ impl Worker {
         Ok(())
     }
 
+    /// At least once, after a record was not written: all tasks go on from what is committed. To
+    /// send it again would put it behind those after it.
+    pub(crate) fn redo_lost(&mut self) -> Result {
+        if !self.outlet.has_lost() {
+            return Ok(());
+        }
+        self.outlet.settle_lost()?;
+        if self.shared.has(Bug::ForgetRefused) {
+            return Ok(());
+        }
+        self.give_up_all()
+    }
+
     fn wipe_and_reopen(&mut self, task: Option<TaskId>) -> Result {
         if self.shared.config.guarantee == Guarantee::ExactlyOnce {
             self.replace_outlet()?;

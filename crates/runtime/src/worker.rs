@@ -210,6 +210,7 @@ impl Worker {
     }
 
     fn run_once(&mut self) -> Result<bool> {
+        self.redo_lost()?;
         // A group that does not answer is no reason to stop working: it says what is lost.
         let (mut busy, group) = match self.follow_group() {
             Err(error) if error.is_retriable() => (false, Err(error)),

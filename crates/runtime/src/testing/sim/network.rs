@@ -98,6 +98,9 @@ impl SimNetwork {
         if self.happens(plan.refuse) {
             return Some(Fault::Refuse(ErrorKind::Unavailable));
         }
+        if kind == RequestKind::Produce && self.happens(plan.give_up) {
+            return Some(Fault::GiveUp);
+        }
         let is_transactional = matches!(
             kind,
             RequestKind::AddPartition

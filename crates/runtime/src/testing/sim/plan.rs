@@ -76,6 +76,7 @@ pub(super) struct NetworkPlan {
     pub(super) refuse: Rate,
     pub(super) fence: Rate,
     pub(super) fatal: Rate,
+    pub(super) give_up: Rate,
     /// The largest delay.
     pub(super) latest: Duration,
 }
@@ -117,8 +118,9 @@ impl SimPlan {
             fence: rate(&[20, 100]),
             fatal: rate(&[5, 20]),
             latest: millis(&[200, 2000, 8000]),
+            give_up: Rate(0),
         };
-        let plan = Self {
+        let mut plan = Self {
             seed,
             guarantee,
             mode,
@@ -151,6 +153,11 @@ impl SimPlan {
             n_standby: random.below(2) as usize,
             has_stepwise_commits: random.below(2) == 0,
         };
+        // Drawn last, so that the seeds of before it was there mean what they meant.
+        let give_up = rate(&[20, 100, 400]);
+        if is_faulty {
+            plan.network.give_up = give_up;
+        }
         plan.settled()
     }
 

@@ -71,6 +71,7 @@ impl Coverage {
             Fault::Delay(_) => "requests late",
             Fault::Duplicate => "requests doubled",
             Fault::Refuse(_) => "requests refused",
+            Fault::GiveUp => "batches given up",
         });
     }
 

@@ -126,6 +126,10 @@ impl MemoryProducer {
                     drop(late.deliver(broker));
                 });
             }
+            Some(Fault::GiveUp) => {
+                let text = "the batch was not acknowledged in time";
+                return Ok(Outcome::Refused(Error::new(ErrorKind::Timeout, text)));
+            }
             Some(Fault::Refuse(kind)) => {
                 return Err(Error::new(kind, "the batch was refused".to_owned())
                     .at_partition(&name.topic, name.partition));

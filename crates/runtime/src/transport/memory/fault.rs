@@ -80,6 +80,9 @@ pub enum Fault {
     Duplicate,
     /// The request is refused with this kind of error.
     Refuse(ErrorKind),
+    /// The producer has waited as long as it does (`delivery.timeout.ms`): the batch is given up and
+    /// reported as timed out. Another request is dropped instead.
+    GiveUp,
 }
 
 /// The way to the log when faults are to happen on it.
@@ -183,7 +186,7 @@ fn suffer<T>(
     mut serve: impl FnMut() -> Result<T>,
 ) -> Result<T> {
     match fault {
-        Fault::DropRequest | Fault::Delay(_) => Err(timed_out(request)),
+        Fault::DropRequest | Fault::Delay(_) | Fault::GiveUp => Err(timed_out(request)),
         Fault::LoseReply => {
             drop(serve());
             Err(timed_out(request))
