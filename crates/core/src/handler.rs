@@ -25,7 +25,8 @@ pub enum Verdict {
 /// What to do when the log refused an outgoing record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProductionVerdict {
-    /// Stop: the input is not committed past the record that led to this output.
+    /// The input is not committed past the record that led to this output. After a retriable error
+    /// all since the last commit is done again, after another one the thread ends.
     Fail,
     /// Give up this output record, count it, go on.
     Continue,

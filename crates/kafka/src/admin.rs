@@ -87,6 +87,27 @@ impl KafkaAdmin {
         trouble
     }
 
+    /// Waits until each partition of new topics is led: a broker is told of it, and names it, before
+    /// it takes records for it.
+    fn wait_for_leaders(&self, topics: &[NewTopic], deadline: Deadline) -> Result {
+        let latest = OffsetSpec::Latest(Isolation::ReadUncommitted);
+        let of = |topic: &NewTopic| {
+            let name = topic.name.clone();
+            (0..topic.n_partitions).map(move |partition| TopicPartition::new(&*name, partition))
+        };
+        let asked: Vec<_> = topics.iter().flat_map(of).map(|at| (at, latest)).collect();
+        loop {
+            match self.offsets(&asked, deadline.remaining().max(LOOK_TIME)) {
+                Err(error) if error.is_retriable() && !deadline.is_over() => {
+                    thread::park_timeout(LOOK_AGAIN.min(deadline.remaining()));
+                }
+                // Who may create topics need not be allowed to read them.
+                Err(error) if error.kind() == ErrorKind::Authorization => return Ok(()),
+                told => return told.map(drop),
+            }
+        }
+    }
+
     /// Names the partition that does not exist.
     fn missing(&self, round: &[&Question<'_>], deadline: Deadline) -> Error {
         let topics = match self.topics(deadline.remaining().max(Duration::from_millis(1))) {
@@ -202,7 +223,7 @@ impl Admin for KafkaAdmin {
             let missing = topics.iter().find(|new| {
                 !there.iter().any(|info| info.name == new.name && info.n_partitions > 0)
             });
-            let Some(missing) = missing else { return Ok(()) };
+            let Some(missing) = missing else { break };
             self.may_describe(&missing.name, deadline.remaining().max(LOOK_TIME))?;
             if deadline.is_over() {
                 let doing = format!("topic {} was created but is not seen yet", missing.name);
@@ -210,6 +231,7 @@ impl Admin for KafkaAdmin {
             }
             thread::park_timeout(LOOK_AGAIN.min(deadline.remaining()));
         }
+        self.wait_for_leaders(topics, deadline)
     }
 
     fn delete_topics(&self, names: &[String], timeout: Duration) -> Result {

@@ -41,9 +41,15 @@ impl Acks {
             self.last = known.unwrap_or(usize::MAX);
         }
         match report.error() {
-            None => self.acknowledged(report.partition(), report.offset()),
-            Some(_) if self.aborting => {}
-            Some(code) => self.refused(code, report, why),
+            None if report.offset() >= 0 => {
+                self.acknowledged(report.partition(), report.offset());
+            }
+            _ if self.aborting => {}
+            None => self.failed(report, unknown()),
+            Some(code) => {
+                let error = refusal(code, why);
+                self.failed(report, error);
+            }
         }
     }
 
@@ -75,23 +81,8 @@ impl Acks {
     }
 
     #[cold]
-    fn refused(
-        &mut self,
-        code: RDKafkaErrorCode,
-        report: &Delivery<'_>,
-        why: &dyn Fn() -> Option<Error>,
-    ) {
+    fn failed(&mut self, report: &Delivery<'_>, error: Error) {
         let topic = self.topics.get(self.last).map_or("", |topic| topic.name.as_str());
-        let is_purged =
-            matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight);
-        let error = match error::kind(code) {
-            // It went with a transaction that has failed: of what is told by the transaction.
-            _ if is_purged => why().unwrap_or_else(|| error::coded(code, "deliver")),
-            ErrorKind::Fatal | ErrorKind::Fenced => why()
-                .unwrap_or_else(|| Error::new(ErrorKind::Production, format!("deliver: {code}"))),
-            ErrorKind::Unavailable => Error::new(ErrorKind::Timeout, format!("deliver: {code}")),
-            _ => error::coded(code, "deliver"),
-        };
         self.failures.push(FailedDelivery {
             tag: report.tag(),
             topic: topic.to_owned(),
@@ -103,4 +94,29 @@ impl Acks {
             error: error.at_partition(topic, report.partition()),
         });
     }
+}
+
+/// Why a record was refused; `why` tells what broke the producer or its transaction.
+#[cold]
+fn refusal(code: RDKafkaErrorCode, why: &dyn Fn() -> Option<Error>) -> Error {
+    let is_purged = matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight);
+    match error::kind(code) {
+        // It went with a transaction that has failed: of what is told by the transaction.
+        _ if is_purged => why().unwrap_or_else(|| error::coded(code, "deliver")),
+        ErrorKind::Fatal | ErrorKind::Fenced => {
+            why().unwrap_or_else(|| Error::new(ErrorKind::Production, format!("deliver: {code}")))
+        }
+        ErrorKind::Unavailable => Error::new(ErrorKind::Timeout, format!("deliver: {code}")),
+        _ => error::coded(code, "deliver"),
+    }
+}
+
+/// librdkafka sends batches behind each other without waiting, and concludes from the answer to a
+/// later one that those before it were written. On a partition that is being made it is wrong: a
+/// broker that has refused the first batch, since it was no leader yet, takes the next one for the
+/// first (confluent-kafka-go issue 921). Such a record has no offset, so it counts as not written.
+#[cold]
+fn unknown() -> Error {
+    let text = "deliver: acknowledged without an offset, so it may not have been written";
+    Error::new(ErrorKind::Timeout, text)
 }

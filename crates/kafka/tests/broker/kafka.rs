@@ -13,6 +13,9 @@ use kstreams_runtime::transport::{
     Producer, ProducerOptions, Sent,
 };
 
+use rdkafka::mocking::MockCluster;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
 use super::contract::Fixture as _;
 use super::{Kafka, LONG};
 
@@ -410,4 +413,33 @@ fn a_reader_of_committed_records_never_sees_an_aborted_one() {
         assert!(fetched.records.is_none());
         fetched.lag == Some(0)
     });
+}
+
+/// librdkafka takes the answer to a later batch for one that a partition without a leader has refused
+/// (confluent-kafka-go issue 921). Its own broker for tests takes such batches as a real one does on a
+/// partition that was just made.
+#[test]
+fn a_record_that_a_new_partition_refused_is_not_taken_for_written() {
+    let cluster = MockCluster::new(1).expect("a cluster");
+    cluster.create_topic("new", 1, 1).expect("created");
+    // So long that the second batch leaves before the first one is answered.
+    cluster.broker_round_trip_time(1, Duration::from_millis(200)).expect("set");
+    let no_leader = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION;
+    let log = KafkaLog::new(cluster.bootstrap_servers());
+    let mut producer = producer(&log, None);
+    send(&mut *producer, "new", 0, b"before").expect("sent");
+    producer.flush(LONG).expect("flushed");
+    cluster.request_errors(RDKafkaApiKey::Produce, &[no_leader]);
+    for value in [b"refused", b"written"] {
+        send(&mut *producer, "new", 0, value).expect("sent");
+        producer.poll(Duration::from_millis(100));
+    }
+    producer.flush(LONG).expect("flushed");
+    let failures = producer.failures();
+    let [failed] = &failures[..] else { panic!("{failures:?}") };
+    assert_eq!(
+        (failed.value.as_deref(), failed.error.kind()),
+        (Some(&b"refused"[..]), ErrorKind::Timeout)
+    );
+    assert_eq!(producer.last_offset(&TopicPartition::new("new", 0)), Some(1), "two are written");
 }
