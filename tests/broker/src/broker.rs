@@ -103,7 +103,7 @@ impl Broker {
     }
 
     /// Starts the node again on the same folder and port, after stopping it if it runs. After
-    /// [`kill`](Self::kill) this takes some five seconds longer: first a controller alone ends the
+    /// [`kill`](Self::kill) this takes some three seconds longer: first a controller alone ends the
     /// session of the last incarnation, as those of a cluster do, which outlive a broker. A node that
     /// is both takes itself for the leader that it was until then, and Kafka 4.3.1 ends transactions
     /// without their markers in this time ("these partitions are likely deleted already and hence can
@@ -142,6 +142,11 @@ impl Broker {
     pub fn log_tail(&self, count: usize) -> String {
         let log = fs::read(self.log()).unwrap_or_default();
         tail(&String::from_utf8_lossy(&log), count)
+    }
+
+    /// Where the node keeps its log and its data.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Runs one of Kafka's command line tools against this broker, see [`tools`](crate::tools);

@@ -42,10 +42,10 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("group.streams.assignment.interval.ms", "0"),
     // A transaction that ran out of time is aborted soon after, not up to ten seconds later.
     ("transaction.abort.timed.out.transaction.cleanup.interval.ms", "500"),
-    // Registration and the fencing of the last incarnation wait for these: a restart after kill takes
-    // about the session time-out, with Kafka's nine seconds it would take thirteen.
+    // Registration waits for the heartbeat. A node that is starved or paused must not lose its session:
+    // while its partitions have no leader, Kafka 4.3.1 ends transactions without their markers.
     ("broker.heartbeat.interval.ms", "200"),
-    ("broker.session.timeout.ms", "3000"),
+    ("broker.session.timeout.ms", "30000"),
     // Small machines: fewer threads and buffers than a server has.
     ("num.network.threads", "2"),
     ("num.io.threads", "4"),
@@ -86,7 +86,8 @@ pub(crate) fn write(folder: &Path, ports: &Ports, extra: &[(String, String)]) ->
     Ok(path)
 }
 
-/// The same as in this file for a node that is the controller alone, in a file beside it.
+/// The same as in this file for a node that is the controller alone and ends the sessions of brokers
+/// soon, in a file beside it.
 pub(crate) fn controller_alone(config: &Path) -> Result<PathBuf> {
     let text = fs::read_to_string(config);
     let text = text.map_err(Error::io(format!("read {}", config.display())))?;
@@ -97,6 +98,7 @@ pub(crate) fn controller_alone(config: &Path) -> Result<PathBuf> {
             own.map(|own| format!("listeners={own}"))
         }
         Some(("advertised.listeners" | "inter.broker.listener.name", _)) => None,
+        Some(("broker.session.timeout.ms", _)) => Some("broker.session.timeout.ms=1000".to_owned()),
         _ => Some(line.to_owned()),
     };
     let lines: Vec<String> = text.lines().filter_map(of_controller).collect();

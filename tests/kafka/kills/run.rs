@@ -1,6 +1,7 @@
 //! One run: feeds, disturbs and watches at the same time, on one thread.
 
 use std::fmt;
+use std::process::Command;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -20,6 +21,8 @@ use super::verifier::{Verifier, table};
 use super::wait;
 use crate::topics;
 
+/// What a broker says that has lost its session, or ends a transaction without its markers.
+const TROUBLE: [&str; 2] = ["session has timed out", "find leader endpoint"];
 /// How often it looks at what processes hold.
 const SAMPLE: Duration = Duration::from_secs(1);
 const LONG: Duration = Duration::from_secs(60);
@@ -71,11 +74,13 @@ pub(super) struct Summary {
 
 impl Run {
     pub(super) fn new(options: Options) -> Self {
-        // What the group's coordinator does is half of what one must know when a run fails.
-        let logger = "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.coordinator.group=info";
+        // What the coordinators do is half of what one must know when a run fails.
+        let coordinators = ["org.apache.kafka.coordinator.group", "kafka.coordinator.transaction"];
+        let logger = |name| format!("-Dorg.slf4j.simpleLogger.log.{name}=info");
         // In streams groups the broker decides how long a session is.
         let broker = Broker::builder()
-            .jvm_option(logger)
+            .jvm_option(logger(coordinators[0]))
+            .jvm_option(logger(coordinators[1]))
             .property("group.streams.session.timeout.ms", SESSION.as_millis().to_string())
             .property("group.streams.heartbeat.interval.ms", "1000")
             .start()
@@ -318,9 +323,19 @@ impl Run {
         }
     }
 
-    /// The last words of each process, for a run that failed.
+    /// The last words of each process, for a run that failed. The folders of processes and broker are
+    /// copied to the folder that `KSTREAMS_KILLS_KEEP` names, if it does.
     pub(super) fn said(&self) -> String {
-        let mut text = format!("state and logs were in {}\n", self.folder.path().display());
+        if let Some(at) = std::env::var_os("KSTREAMS_KILLS_KEEP") {
+            std::fs::create_dir_all(&at).unwrap();
+            let from = [self.folder.path(), self.broker.folder()];
+            let copied = Command::new("cp").arg("-r").args(from).arg(at).status().unwrap();
+            assert!(copied.success(), "the folders were not copied");
+        }
+        let all = self.broker.log_tail(usize::MAX);
+        let is_trouble = |line: &&str| TROUBLE.iter().any(|words| line.contains(words));
+        let trouble: Vec<&str> = all.lines().filter(is_trouble).take(20).collect();
+        let mut text = format!("the broker's trouble:\n{}\n", trouble.join("\n"));
         for (number, process) in self.processes.iter().enumerate() {
             let said = process.said();
             let lines: Vec<&str> = said.lines().collect();
