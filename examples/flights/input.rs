@@ -61,7 +61,7 @@ pub(crate) fn load(log: &dyn Log, topics: &TopicNames, options: &Options) -> Res
             writer.write(topic, key, row)?;
         }
     }
-    writer.producer.flush(BOUND)?;
+    writer.settle()?;
 
     admin.create_topics(&[topic(&topics.flights, PARTITIONS, &kept)], BOUND)?;
     let mut n_rows = 0;
@@ -75,8 +75,9 @@ pub(crate) fn load(log: &dyn Log, topics: &TopicNames, options: &Options) -> Res
             n_rows += 1;
         }
     }
+    writer.settle()?;
     writer.write(&topics.loaded, Some("flights"), &format!("{n_rows}"))?;
-    writer.finish()?;
+    writer.settle()?;
     Ok(Some(n_rows))
 }
 
@@ -145,11 +146,15 @@ impl Writer {
     }
 
     fn write(&mut self, topic: &str, key: Option<&str>, value: &str) -> Result {
+        self.write_bytes(topic, key.map(str::as_bytes), value.as_bytes())
+    }
+
+    fn write_bytes(&mut self, topic: &str, key: Option<&[u8]>, value: &[u8]) -> Result {
         let record = OutgoingRecord {
             topic: self.producer.topic(topic)?,
             partition: None,
-            key: key.map(str::as_bytes),
-            value: Some(value.as_bytes()),
+            key,
+            value: Some(value),
             timestamp: self.clock.now(),
             headers: &Headers::default(),
             tag: 0,
@@ -160,11 +165,21 @@ impl Writer {
         Ok(())
     }
 
-    fn finish(mut self) -> Result {
-        self.producer.flush(BOUND)?;
-        match self.producer.failures().into_iter().next() {
-            Some(failed) => Err(failed.error),
-            None => Ok(()),
+    /// Waits until everything is written; what was not is sent again.
+    fn settle(&mut self) -> Result {
+        loop {
+            self.producer.flush(BOUND)?;
+            let failures = self.producer.failures();
+            if failures.is_empty() {
+                return Ok(());
+            }
+            for failed in failures {
+                if !failed.error.is_retriable() || self.clock.monotonic() > BOUND {
+                    return Err(failed.error);
+                }
+                let value = failed.value.as_deref().unwrap_or_default();
+                self.write_bytes(&failed.topic, failed.key.as_deref(), value)?;
+            }
         }
     }
 }
