@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::flow::{Edges, Scheduled, Slot, TaskEnv, hop};
 use crate::processor::{Data, FixedKey, Punctuator};
 use crate::punctuation::{Every, Schedule};
-use crate::record::{FixedKeyRecord, Record};
+use crate::record::{FixedKeyRecord, Offset, Record};
 use crate::store::{StateStore, StoreId};
 use crate::time::Timestamp;
 
@@ -87,6 +87,49 @@ impl<K, V> Context<'_, K, V> {
     /// If the store is not connected to this processor in the topology.
     pub fn store<S: StateStore>(&self, id: &StoreId<S>) -> Result<Arc<S>> {
         self.env.store_here(id)
+    }
+
+    /// Works on behalf of another record than the one in work, as one that was held back: its place is
+    /// what [`TaskEnv::record_metadata`] tells, and its time what stores log with what has none of its
+    /// own, such as a deletion (`setRecordContext`).
+    ///
+    /// ```
+    /// use kstreams_core::Result;
+    /// use kstreams_core::context::{Context, RecordContext};
+    /// use kstreams_core::record::Record;
+    ///
+    /// /// Taken with `ctx.record_context()` when the record came.
+    /// type Held = (RecordContext, Record<String, i64>);
+    ///
+    /// fn send_on(ctx: &mut Context<'_, String, i64>, (context, record): Held) -> Result {
+    ///     ctx.within(context, |ctx| {
+    ///         // Stores are written here.
+    ///         ctx.forward(record)
+    ///     })
+    /// }
+    /// ```
+    pub fn within<R>(&mut self, context: RecordContext, work: impl FnOnce(&mut Self) -> R) -> R {
+        let before = self.env.record_context();
+        self.env.set_record_context(context);
+        let done = work(self);
+        self.env.set_record_context(before);
+        done
+    }
+}
+
+/// Which record is in work: its place and its time (`RecordContext`). Taken with
+/// [`TaskEnv::record_context`] and given to [`Context::within`].
+#[derive(Clone, Copy, Debug)]
+pub struct RecordContext {
+    pub(crate) time: Timestamp,
+    /// The input of the task, and the offset in it.
+    pub(crate) place: Option<(usize, Offset)>,
+}
+
+impl Default for RecordContext {
+    /// That of no record, as in a punctuator.
+    fn default() -> Self {
+        Self { time: Timestamp::NONE, place: None }
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use kstreams_core::context::RecordContext;
 use kstreams_core::error::Result;
 use kstreams_core::record::Headers;
 use kstreams_core::serde::{At, Serde};
@@ -30,7 +31,8 @@ pub(crate) struct TableCache<K, V> {
 pub(crate) struct Cached<K, V> {
     pub(crate) key: K,
     pub(crate) new: Option<Stamped<V>>,
-    /// Of the record that made it.
+    /// The record that made it.
+    pub(crate) context: RecordContext,
     pub(crate) timestamp: Timestamp,
     pub(crate) headers: Headers,
 }
@@ -117,7 +119,8 @@ mod tests {
     fn change(key: &str, value: Option<&str>) -> Cached<String, String> {
         let timestamp = Timestamp::from_millis(1);
         let new = value.map(|value| Stamped::new(value.to_owned(), timestamp));
-        Cached { key: key.to_owned(), new, timestamp, headers: Headers::default() }
+        let (context, headers) = (RecordContext::default(), Headers::default());
+        Cached { key: key.to_owned(), new, context, timestamp, headers }
     }
 
     #[test]

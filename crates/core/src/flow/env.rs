@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::FlowInput;
+use crate::context::RecordContext;
 use crate::error::{Error, ErrorKind, Result};
 use crate::handler::{Failure, Handlers, Verdict};
 use crate::punctuation::{Every, Schedule, Schedules};
@@ -104,6 +105,16 @@ impl TaskEnv {
         let (input, offset) = self.current?;
         let input = self.inputs.get(input)?;
         Some(RecordMetadata { topic: &input.topic, partition: input.partition, offset })
+    }
+
+    /// The record in work, for [`Context::within`](crate::context::Context::within).
+    pub fn record_context(&self) -> RecordContext {
+        RecordContext { time: self.setup.times.record(), place: self.current }
+    }
+
+    pub(crate) fn set_record_context(&mut self, context: RecordContext) {
+        self.setup.times.set_record(context.time);
+        self.current = context.place;
     }
 
     /// The largest event time the task has processed; [`Timestamp::NONE`] before the first record.

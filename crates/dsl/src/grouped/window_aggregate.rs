@@ -165,7 +165,8 @@ impl<K: Data, V: Data, A: Data> Kept<K, V, A> {
         if let Some(cache) = &self.cache {
             let (key, headers) = (arrival.key.clone(), arrival.headers.clone());
             let key = Windowed::new(key, window);
-            let is_full = cache.put(Cached { key, new, timestamp: arrival.time, headers })?;
+            let (context, timestamp) = (ctx.record_context(), arrival.time);
+            let is_full = cache.put(Cached { key, new, context, timestamp, headers })?;
             return if is_full { self.flush(ctx) } else { Ok(()) };
         }
         match &new {
@@ -199,19 +200,23 @@ impl<K: Data, V: Data, A: Data> Kept<K, V, A> {
     /// As `Keeper::flush`.
     pub(super) fn flush(&mut self, ctx: &mut Context<'_, Windowed<K>, Change<A>>) -> Result {
         let (Some(cache), Some(store)) = (&self.cache, &self.store) else { return Ok(()) };
-        while let Some(Cached { key, new, timestamp, headers }) = cache.pop() {
+        while let Some(Cached { key, new, context, timestamp, headers }) = cache.pop() {
             let start = key.window.start;
             let needs_old = self.send_old.get() || new.is_none();
             let old = if needs_old { store.fetch(&key.key, start)? } else { None };
-            match &new {
-                Some(new) => store.put(&key.key, new, start)?,
-                None if old.is_none() => continue,
-                None => store.remove(&key.key, start)?,
+            if new.is_none() && old.is_none() {
+                continue;
             }
-            let timestamp = new.as_ref().map_or(timestamp, |new| new.timestamp);
-            let old = old.filter(|_| self.send_old.get()).map(|old| old.value);
-            let value = Change::new(new.map(|new| new.value), old);
-            ctx.forward(Record { key, value, timestamp, headers })?;
+            ctx.within(context, |ctx| {
+                match &new {
+                    Some(new) => store.put(&key.key, new, start)?,
+                    None => store.remove(&key.key, start)?,
+                }
+                let timestamp = new.as_ref().map_or(timestamp, |new| new.timestamp);
+                let old = old.filter(|_| self.send_old.get()).map(|old| old.value);
+                let value = Change::new(new.map(|new| new.value), old);
+                ctx.forward(Record { key, value, timestamp, headers })
+            })?;
         }
         Ok(())
     }

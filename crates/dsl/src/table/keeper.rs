@@ -53,7 +53,8 @@ impl<K: Data, V: Data> Keeper<K, V> {
         let Update { key, new, old, timestamp, headers } = update;
         let new = new.map(|value| Stamped::new(value, timestamp));
         if let Some(cache) = store.cache() {
-            let is_full = cache.put(Cached { key, new, timestamp, headers })?;
+            let context = ctx.record_context();
+            let is_full = cache.put(Cached { key, new, context, timestamp, headers })?;
             return if is_full { self.flush(ctx) } else { Ok(()) };
         }
         let written = store.write(&key, new.as_ref(), timestamp)?;
@@ -71,17 +72,19 @@ impl<K: Data, V: Data> Keeper<K, V> {
     pub(crate) fn flush(&mut self, ctx: &mut Context<'_, K, Change<V>>) -> Result {
         let Some(store) = &self.store else { return Ok(()) };
         let Some(cache) = store.cache() else { return Ok(()) };
-        while let Some(Cached { key, new, timestamp, headers }) = cache.pop() {
+        while let Some(Cached { key, new, context, timestamp, headers }) = cache.pop() {
             let needs_old = self.sends_old || new.is_none();
             let old = if needs_old { store.written(&key)? } else { None };
             if new.is_none() && old.is_none() {
                 continue;
             }
-            store.write(&key, new.as_ref(), timestamp)?;
-            let timestamp = new.as_ref().map_or(timestamp, |new| new.timestamp);
-            let old = old.filter(|_| self.sends_old).map(|old| old.value);
-            let value = Change::new(new.map(|new| new.value), old);
-            ctx.forward(Record { key, value, timestamp, headers })?;
+            ctx.within(context, |ctx| {
+                store.write(&key, new.as_ref(), timestamp)?;
+                let timestamp = new.as_ref().map_or(timestamp, |new| new.timestamp);
+                let old = old.filter(|_| self.sends_old).map(|old| old.value);
+                let value = Change::new(new.map(|new| new.value), old);
+                ctx.forward(Record { key, value, timestamp, headers })
+            })?;
         }
         Ok(())
     }
