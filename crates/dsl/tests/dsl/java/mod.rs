@@ -6,8 +6,8 @@
 //! `describe()` with positional names, but for the order of a node's stores (a hash set in Java) and
 //! the class of a dynamic sink's chooser. The changelog of a suppression is compared without its order
 //! within a step, a hash set's in Java too. Input has null keys, tombstones, empty texts, headers, late
-//! and equal times, and leaps that close windows; it comes from a seed. Stores are in memory and
-//! nothing is cached, and both sides commit after each record.
+//! and equal times, and leaps that close windows; it comes from a seed. Stores are in memory,
+//! nothing is cached unless a topology says so, and both sides commit after each record.
 //!
 //! The topologies are those of `topologies.txt`; the language is that of `DslText.java`, and of
 //! `text.rs` here. All seeds run on all topologies:
@@ -29,8 +29,9 @@
 //! - In versioned tables, tombstones at the very time of the value that they delete: Java keeps
 //!   nothing of them, so that an older value becomes the newest. `versions.rs` has what comes here,
 //!   and the input of these topologies has none.
-//! - Results on window close: Java loses windows that a leap of time carries past the retention of
-//!   their store, and every seed leaps. `window_kinds.rs` has what comes here.
+//! - Results on window close without a long retention: Java loses windows that a leap of time carries
+//!   past the retention of their store, and every seed leaps. `window_kinds.rs` has what comes here. Of
+//!   sessions that close in one step the order: here it is that of Java's store on disk.
 //! - Repartition topics that are merged (`optimize`) over processors, or behind an operator that
 //!   several groups share: Java moves too much, or fails. `names.rs` has what comes here.
 //! - Windowed keys behind `process`: their serde must be given there, in Java as here.

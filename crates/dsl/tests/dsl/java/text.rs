@@ -58,6 +58,9 @@ impl Stage {
         if let Some(millis) = self.option("versioned") {
             kept = kept.versioned(Duration::from_millis(millis.parse().unwrap()));
         }
+        if let Some(millis) = self.option("retention") {
+            kept = kept.retention(Duration::from_millis(millis.parse().unwrap()));
+        }
         match self.option("as") {
             Some(name) => kept.node(name),
             None => kept,
@@ -104,9 +107,10 @@ impl Text {
         let mut text = Self { builder: StreamsBuilder::new(), flows: BTreeMap::new() };
         text.builder.naming(Naming::Positional);
         for line in lines {
-            match line.strip_prefix("optimize ") {
-                Some(what) => text.optimize(what),
-                None => text.line(line),
+            match line.split_once(' ') {
+                Some(("optimize", what)) => text.optimize(what),
+                Some(("cache", bytes)) => drop(text.builder.cache(bytes.parse().unwrap())),
+                _ => text.line(line),
             }
         }
         text.builder

@@ -14,6 +14,8 @@ use kstreams_topology::{SubTopology, Topology};
 use super::super::java::{BUFFERS, Text, dynamic_topics, inputs};
 use super::{APP, outputs};
 
+/// In the text of windows whose results are told when they close, looked for once a second.
+const CLOSE: &str = "emit=close";
 /// A join tells once a second what has found no partner.
 const LONGER_THAN_A_JOIN_WAITS: Duration = Duration::from_secs(2);
 
@@ -66,8 +68,9 @@ struct Twin {
     /// The next offset in each of their partitions.
     ends: BTreeMap<(String, i32), i64>,
     expected: BTreeMap<String, BTreeMap<Key, Vec<Written>>>,
-    /// A join waits, by the clock, before it tells what has found no partner.
+    /// Something is told by the clock: what has found no partner, or windows that have closed.
     is_clocked: bool,
+    is_closing: bool,
     n_taken: usize,
 }
 
@@ -113,7 +116,8 @@ impl Twin {
         let topology = Text::build(lines).build().unwrap();
         let topics = topics_of(&topology, subtopology, lines);
         let mut stores = topology.subtopologies().iter().flat_map(|sub| sub.stores());
-        let is_clocked = stores.any(|store| is_of_partners(store.name()));
+        let is_closing = lines.iter().any(|line| line.contains(CLOSE));
+        let is_clocked = is_closing || stores.any(|store| is_of_partners(store.name()));
         let mut outside = outputs(&topology, lines);
         outside.extend(inputs(lines));
         let mut driver = TestDriver::builder(topology, Config::new(APP));
@@ -123,7 +127,7 @@ impl Twin {
         let driver = Some(driver.only(subtopology).build().unwrap());
         let task = TaskId { subtopology, partition };
         let (ends, expected, n_taken) = Default::default();
-        Self { task, driver, topics, ends, expected, is_clocked, n_taken }
+        Self { task, driver, topics, ends, expected, is_clocked, is_closing, n_taken }
     }
 
     /// Does what the task has done since the last call; true if there was something.
@@ -186,9 +190,11 @@ fn holds(own: &[Written], all: &[Written]) -> bool {
 /// Compares what the tasks of one sub-topology have committed with what they had to. Before the end
 /// there may be more of it: output of a transaction may be seen a little before its positions are.
 fn compare(twins: &[Twin], history: &History, is_end: bool) -> Result<(), String> {
-    let Some(Twin { topics, is_clocked, .. }) = twins.first() else { return Ok(()) };
+    let Some(Twin { topics, is_clocked, is_closing, .. }) = twins.first() else { return Ok(()) };
     let is_clocked = *is_clocked;
     for topic in topics {
+        let is_of_closed = *is_closing && !topic.ends_with("-changelog");
+        let is_late = |record: &mut Written| is_of_closed || is_alone(record);
         let partitions = 0..history.n_partitions(topic);
         if partitions.clone().any(|partition| !history.is_complete(topic, partition)) {
             continue;
@@ -207,14 +213,14 @@ fn compare(twins: &[Twin], history: &History, is_end: bool) -> Result<(), String
             let by_task = expected.remove(key).unwrap_or_default();
             let mut all: Vec<Written> = by_task.iter().copied().flatten().cloned().collect();
             if is_clocked {
-                // What has found no partner may come later, or not yet.
-                let mut alone = own.extract_if(.., is_alone).collect::<Vec<_>>();
-                let mut all_alone = all.extract_if(.., is_alone).collect::<Vec<_>>();
-                alone.sort();
-                all_alone.sort();
-                if is_end && !holds(&all_alone, &alone) {
+                // What has found no partner, or has closed, may come later, or not yet.
+                let mut late = own.extract_if(.., is_late).collect::<Vec<_>>();
+                let mut all_late = all.extract_if(.., is_late).collect::<Vec<_>>();
+                late.sort();
+                all_late.sort();
+                if is_end && !holds(&all_late, &late) {
                     return Err(format!(
-                        "{topic} has, alone, for {key:?},\n{alone:?}\nof\n{all_alone:?}"
+                        "{topic} has, late, for {key:?},\n{late:?}\nof\n{all_late:?}"
                     ));
                 }
             }

@@ -13,14 +13,15 @@
 //! KSTREAMS_TOPOLOGY=outer-join cargo test -p kstreams-dsl --test dsl simulated
 //! ```
 //!
-//! What a left or outer join of streams tells of records without a partner waits for the clock: such
-//! records may come later, or not yet, and nothing else may. What suppressions and these joins log is
+//! What a left or outer join of streams tells of records without a partner waits for the clock, and so do
+//! results on window close: such records may come later, or not yet, and nothing else may. What suppressions and these joins log is
 //! written at commits, and not compared.
 //!
 //! Runs of 100 seeds each (223 topologies, 22,300 runs; 2026-11-27, two shared cores, 200 s) had no
 //! violation. An earlier one found a suppression that took the old time of a key after a restart.
 //!
-//! Left out: global tables, which are read beside the tasks, and patterns, whose topics come later.
+//! Left out: global tables, which are read beside the tasks; patterns, whose topics come later; and
+//! caches, which tell what has changed between two commits.
 
 mod interpreter;
 
@@ -79,7 +80,8 @@ fn another_topology_is_not_taken_for_the_right_one() {
 }
 
 fn can_be_simulated(lines: &[&str]) -> bool {
-    !lines.iter().any(|line| matches!(source(line).next(), Some("global" | "pattern")))
+    let left_out = |word| matches!(word, Some("global" | "pattern" | "cache"));
+    !lines.iter().any(|line| left_out(source(line).next()))
 }
 
 fn simulation(lines: &[&'static str]) -> Simulation {

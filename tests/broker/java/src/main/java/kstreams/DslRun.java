@@ -67,7 +67,7 @@ public final class DslRun {
             final Topology topology = DslText.build(lines).build(DslText.optimization(lines));
             out.print(topology.describe());
             out.println("output");
-            try (TopologyTestDriver driver = new TopologyTestDriver(topology, settings(), Instant.EPOCH)) {
+            try (TopologyTestDriver driver = new TopologyTestDriver(topology, settings(lines), Instant.EPOCH)) {
                 long now = 0;
                 for (final String step : steps) {
                     final String[] words = step.split(" ");
@@ -82,10 +82,10 @@ public final class DslRun {
         }
     }
 
-    private static Properties settings() {
+    private static Properties settings(final List<String> lines) {
         final Properties settings = new Properties();
         settings.put(StreamsConfig.APPLICATION_ID_CONFIG, "app");
-        settings.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, "0");
+        settings.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, DslText.cacheBytes(lines));
         settings.put(StreamsConfig.DSL_STORE_SUPPLIERS_CLASS_CONFIG,
             BuiltInDslStoreSuppliers.InMemoryDslStoreSuppliers.class);
         return settings;

@@ -23,7 +23,9 @@ import org.apache.kafka.streams.kstream.TimeWindows;
 import org.apache.kafka.streams.kstream.UnlimitedWindows;
 import org.apache.kafka.streams.kstream.ValueJoiner;
 import org.apache.kafka.streams.kstream.ValueMapperWithKey;
+import org.apache.kafka.streams.kstream.ValueTransformerWithKey;
 import org.apache.kafka.streams.kstream.WindowedSerdes;
+import org.apache.kafka.streams.processor.ProcessorContext;
 import org.apache.kafka.streams.state.SessionStore;
 import org.apache.kafka.streams.state.WindowStore;
 
@@ -52,6 +54,12 @@ final class DslTables {
                 return new DslText.Flow(at.isKept()
                     ? on.mapValues(mapper, as, at.kept(flow.key(), serde)) : on.mapValues(mapper, as),
                     flow.key(), serde);
+            }
+            case "transform": {
+                final Serde<Object> serde = DslText.cast(DslFunctions.serdeOf(function));
+                return new DslText.Flow(at.isKept()
+                    ? on.transformValues(() -> new Transforming(function), at.kept(flow.key(), serde), as)
+                    : on.transformValues(() -> new Transforming(function), as), flow.key(), serde);
             }
             case "to_stream":
                 return flow.with(on.toStream(as));
@@ -238,6 +246,26 @@ final class DslTables {
                 windowed, TEXT);
             default -> throw at.unknown();
         };
+    }
+
+    /** A value mapper as a transformer. */
+    private static final class Transforming implements ValueTransformerWithKey<Object, Object, Object> {
+        private final String function;
+
+        Transforming(final String function) {
+            this.function = function;
+        }
+
+        @Override
+        public void init(final ProcessorContext context) { }
+
+        @Override
+        public Object transform(final Object key, final Object value) {
+            return value == null ? null : DslFunctions.value(function, key, value);
+        }
+
+        @Override
+        public void close() { }
     }
 
     private static Reducer<Object> reducer(final DslText.Stage at) {

@@ -30,10 +30,10 @@ import org.apache.kafka.streams.state.Stores;
  * <pre>words = stream in | filter even
  *words | group_by mod | count store=counts | to_stream | to out</pre>
  *
- * A line "optimize WHAT" is the value of topology.optimization.
+ * A line "optimize WHAT" is the value of topology.optimization, "cache BYTES" that of statestore.cache.max.bytes.
  *
  * Arguments of the form KEY=VALUE are options: as (the name of the node), store (of Materialized or
- * StreamJoined), topic (of Grouped and Repartitioned). Operators of streams stand in {@link DslStreams}, those
+ * StreamJoined), retention (of the store), topic (of Grouped and Repartitioned). Operators of streams stand in {@link DslStreams}, those
  * of tables and groups in {@link DslTables}, the functions they are given in {@link DslFunctions}.
  */
 final class DslText {
@@ -80,9 +80,11 @@ final class DslText {
                     Stores.persistentVersionedKeyValueStore(options.get("store"), history))
                     .withKeySerde(key).withValueSerde(value));
             }
-            return options.containsKey("store")
+            final Materialized<Object, Object, S> kept = options.containsKey("store")
                 ? Materialized.<Object, Object, S>as(options.get("store")).withKeySerde(key).withValueSerde(value)
                 : Materialized.with(key, value);
+            return options.containsKey("retention")
+                ? kept.withRetention(Duration.ofMillis(Long.parseLong(options.get("retention")))) : kept;
         }
 
         boolean isKept() {
@@ -104,6 +106,7 @@ final class DslText {
     }
 
     private static final String OPTIMIZE = "optimize ";
+    private static final String CACHE = "cache ";
     static final Serde<Object> TEXT = cast(Serdes.String());
     static final Serde<Object> LONG = cast(Serdes.Long());
 
@@ -114,7 +117,7 @@ final class DslText {
 
     static StreamsBuilder build(final List<String> lines) {
         final DslText text = new DslText();
-        lines.stream().filter(line -> !line.startsWith(OPTIMIZE)).forEach(text::line);
+        lines.stream().filter(line -> !line.startsWith(OPTIMIZE) && !line.startsWith(CACHE)).forEach(text::line);
         return text.builder;
     }
 
@@ -123,6 +126,11 @@ final class DslText {
         lines.stream().filter(line -> line.startsWith(OPTIMIZE)).forEach(line ->
             settings.put(StreamsConfig.TOPOLOGY_OPTIMIZATION_CONFIG, line.substring(OPTIMIZE.length())));
         return settings;
+    }
+
+    static String cacheBytes(final List<String> lines) {
+        return lines.stream().filter(line -> line.startsWith(CACHE)).map(line -> line.substring(CACHE.length()))
+            .findAny().orElse("0");
     }
 
     private void line(final String line) {
