@@ -116,6 +116,8 @@ impl Program<'_> {
                 let log = KafkaLog::builder(bootstrap).group_protocol(*protocol).build().unwrap();
                 let config =
                     Config::new(app).guarantee(Guarantee::ExactlyOnce).state_dir(dir.path());
+                // What it reads again is compared at the end.
+                let config = config.repartition_purge(Duration::from_secs(3600));
                 let app = Streams::new(shop(app, RELAY), config, log).unwrap();
                 app.start().unwrap();
                 Running::Ours(Box::new(app))

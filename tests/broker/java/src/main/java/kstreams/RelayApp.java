@@ -45,6 +45,8 @@ public final class RelayApp {
         config.put(StreamsConfig.PROCESSING_GUARANTEE_CONFIG, StreamsConfig.EXACTLY_ONCE_V2);
         config.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, "0");
         config.put(StreamsConfig.GROUP_PROTOCOL_CONFIG, args[3]);
+        // What it reads again is compared at the end.
+        config.put(StreamsConfig.REPARTITION_PURGE_INTERVAL_MS_CONFIG, 3_600_000L);
         config.put("auto.offset.reset", "earliest");
         try (KafkaStreams streams = new KafkaStreams(topology(args[1], args[2]), config)) {
             streams.setStateListener((now, before) -> System.out.println("state " + now));
