@@ -35,7 +35,7 @@ impl Settings {
         options.set_write_buffer_size(WRITE_BUFFER);
         // A get passes every memtable; walking a skip list costs more than all else in it.
         options.set_memtable_whole_key_filtering(true);
-        options.set_memtable_prefix_bloom_ratio(0.1);
+        options.set_memtable_prefix_bloom_ratio(MEMTABLE_BLOOM);
         options.set_max_write_buffer_number(3);
         options.set_max_background_jobs(BACKGROUND_JOBS);
         options.set_stats_dump_period_sec(0);
@@ -77,6 +77,7 @@ fn common(memory: &RocksMemory) -> Options {
     blocks.set_cache_index_and_filter_blocks_with_high_priority(true);
     blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
     let mut options = Options::default();
+    options.set_arena_block_size(ARENA_BLOCK);
     options.set_block_based_table_factory(&blocks);
     options.set_compaction_style(DBCompactionStyle::Universal);
     options.set_compression_type(DBCompressionType::None);
@@ -96,6 +97,11 @@ impl fmt::Debug for Settings {
 /// Java's sizes.
 const WRITE_BUFFER: usize = 16 << 20;
 const OFFSETS_WRITE_BUFFER: usize = 1 << 20;
+/// What an empty memtable takes counts against the budget, and a store that writes while it is used up
+/// flushes at once, however little it has: so a block is small (1 MiB by default), and a filter no
+/// larger than some 10 bits for each entry of a full memtable.
+const ARENA_BLOCK: usize = 32 << 10;
+const MEMTABLE_BLOOM: f64 = 0.01;
 
 /// RocksDB's threads are shared by all databases of the process.
 const BACKGROUND_JOBS: i32 = 2;

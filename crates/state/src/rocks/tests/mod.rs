@@ -12,6 +12,7 @@ use kstreams_core::serde::{U64, Utf8};
 use kstreams_core::store::StateStore;
 use kstreams_core::{Error, ErrorKind, Result};
 
+use super::RocksMemory;
 use crate::testing::{Change, TempDir, changelog, open_in};
 use crate::{KeyValue, KeyValueStore};
 
@@ -220,7 +221,7 @@ fn a_garbled_offset_counts_as_absent() {
 
 #[test]
 fn stores_share_one_budget() {
-    let memory = super::RocksMemory::new(32 << 20);
+    let memory = RocksMemory::new(32 << 20);
     let (one, two) = (TempDir::new(), TempDir::new());
     let builder = KeyValue::persistent("s", Utf8, U64).rocksdb_memory(&memory);
     let stores = [&one, &two].map(|dir| open_in(&builder, dir.path()).unwrap());
@@ -232,4 +233,29 @@ fn stores_share_one_budget() {
     }
     assert!(memory.used_bytes() > 0);
     assert!(memory.used_bytes() <= memory.n_bytes() + (4 << 20), "{}", memory.used_bytes());
+}
+
+/// What an empty store takes of the budget must be little: where it is used up, each write flushes.
+#[test]
+fn many_stores_that_share_a_budget_do_not_flush_small_writes() {
+    let memory = RocksMemory::new(64 << 20);
+    let stores: Vec<(TempDir, Counts)> = (0..64)
+        .map(|_| {
+            let dir = TempDir::new();
+            let builder = KeyValue::persistent("s", Utf8, U64).rocksdb_memory(&memory);
+            let store = open_in(&builder, dir.path()).unwrap();
+            (dir, store)
+        })
+        .collect();
+    for round in 0..4 {
+        for (_, store) in &stores {
+            put(store, 0..10, round);
+            store.commit(Some(round as i64)).unwrap();
+        }
+    }
+    // A flush would be under way at least: what it writes is there once the store is closed.
+    for (dir, store) in stores {
+        drop(store);
+        assert_eq!(files(dir.path(), "sst"), [] as [PathBuf; 0]);
+    }
 }
