@@ -142,12 +142,25 @@ pub fn topology(args: &Args) -> Result<Topology> {
         }
         "chain" => {
             let mut last = source;
-            for index in 0..10 {
+            for index in 0..args.number("depth", 10)? {
                 last = topology.processor(&format!("p{index}"), &[last], || {
                     |ctx: &mut Context<'_, Bytes, Bytes>, r: Record<Bytes, Bytes>| ctx.forward(r)
                 });
             }
             topology.sink("sink", &[last], output, (ByteArray, ByteArray));
+        }
+        "fan-out" => {
+            let width = args.number("width", 8)?;
+            let one_of = |index: u64| {
+                topology.processor(&format!("p{index}"), &[source], move || {
+                    move |ctx: &mut Context<'_, Bytes, Bytes>, r: Record<Bytes, Bytes>| {
+                        let last = r.key.last().copied().map_or(0, u64::from);
+                        if last % width == index { ctx.forward(r) } else { Ok(()) }
+                    }
+                })
+            };
+            let all: Vec<_> = (0..width).map(one_of).collect();
+            topology.sink("sink", &all, output, (ByteArray, ByteArray));
         }
         "count" => {
             let id = topology.store(key_value(args, "counts", U64)?);

@@ -1,10 +1,12 @@
 //! Runs one workload against a broker and closes with one line of figures.
 //!
 //! `--bootstrap` (without it: the embedded log, filled with `--records` first) `--app-id --input
-//! --output --workload passthrough|chain|count|window-count|lookup --store rocksdb|memory --guarantee
-//! at-least-once|exactly-once --threads --records --commit-ms --state-dir --table --keys`
+//! --output --workload passthrough|chain|fan-out|count|window-count|lookup --store rocksdb|memory
+//! --guarantee at-least-once|exactly-once --threads --records --commit-ms --state-dir --table --keys`
 //!
-//! `lookup` joins the input with a store that is kept from the topic `--table`.
+//! `lookup` joins the input with a store that is kept from the topic `--table`; a `chain` has `--depth`
+//! processors, a `fan-out` `--width` of them, one of which passes a record on. On the embedded log keys
+//! come by turns or at random (`--key-order turns|random`), with `--value-bytes` in `--partitions`.
 
 #![expect(clippy::print_stdout, reason = "a bench program prints its figures")]
 
@@ -14,6 +16,7 @@ use std::time::Duration;
 
 use kstreams::log::Log;
 use kstreams::prelude::*;
+use kstreams::random::Random;
 use kstreams::time::{Clock, SystemClock};
 use kstreams_benches::workloads::{N_READ, topology};
 use kstreams_benches::{Args, cpu_time, peak_rss_mib};
@@ -25,20 +28,23 @@ fn log_of(args: &Args, n: u64) -> Result<Arc<dyn Log>> {
         return Ok(Arc::new(KafkaLog::new(args.get("bootstrap", ""))));
     }
     let log = MemoryLog::new();
-    log.create_topic(input, 4)?;
-    log.create_topic(output, 4)?;
-    let value = [b'v'; 92];
+    let n_partitions = args.number("partitions", 4)? as i32;
+    log.create_topic(input, n_partitions)?;
+    log.create_topic(output, n_partitions)?;
+    let value = vec![b'v'; args.number("value-bytes", 92)? as usize];
     let n_keys = args.number("keys", 100_000)?;
     if args.get("workload", "") == "lookup" {
         let table = args.get("table", "table");
-        log.create_topic(table, 4)?;
+        log.create_topic(table, n_partitions)?;
         for key in 0..n_keys {
-            log.produce(table, key.to_be_bytes(), value, Timestamp::from_millis(0))?;
+            log.produce(table, key.to_be_bytes(), &*value, Timestamp::from_millis(0))?;
         }
     }
+    let random = Random::seeded(7);
+    let is_random = args.get("key-order", "turns") == "random";
     for index in 0..n {
-        let key = (index % n_keys).to_be_bytes();
-        log.produce(input, key, value, Timestamp::from_millis(index as i64))?;
+        let key = if is_random { random.below(n_keys) } else { index % n_keys };
+        log.produce(input, key.to_be_bytes(), &*value, Timestamp::from_millis(index as i64))?;
     }
     Ok(Arc::new(log))
 }
@@ -59,6 +65,11 @@ fn main() -> Result {
         "state-dir",
         "table",
         "keys",
+        "key-order",
+        "partitions",
+        "value-bytes",
+        "depth",
+        "width",
     ];
     let args = Args::read(&known)?;
     let n = args.number("records", 1_000_000)?;

@@ -2,7 +2,9 @@
 //! prints how long a record takes from the producer of the input to a reader of the output: both are
 //! this program, so one clock measures. Starts and stops a broker itself.
 //!
-//! `--rate 20000 --warm-up 10 --seconds 20 --rounds 1 --partitions 4 --keys 100000 --commit-ms 100
+//! The workload `direct` has no engine: the reader reads the input, which is what the measuring costs.
+//!
+//! `--rate 20000 --warm-up 10 --seconds 20 --rounds 1 --partitions 4 --keys 100000 --commit-ms 100 --linger-ms 0
 //! --workloads passthrough,java-passthrough,count,java-count --guarantees at-least-once,exactly-once`
 //!
 //! Readers of exactly-once results read what is committed.
@@ -38,6 +40,7 @@ fn main() -> Result {
         "workloads",
         "guarantees",
         "commit-ms",
+        "linger-ms",
     ];
     let args = Args::read(&known)?;
     let broker = Broker::start().map_err(|e| e.to_string())?;
@@ -92,44 +95,63 @@ fn measure(
     let rate = args.number("rate", 20_000)?;
     let warm_up = Duration::from_secs(args.number("warm-up", 10)?);
     let length = warm_up + Duration::from_secs(args.number("seconds", 20)?);
-    let log = KafkaLog::builder(broker.bootstrap()).set("linger.ms", "0").build()?;
+    let linger = args.get("linger-ms", "0");
+    let log = KafkaLog::builder(broker.bootstrap()).set("linger.ms", linger).build()?;
+    let is_direct = workload == "direct";
     let run = Run {
         log,
         input: format!("in-{id}"),
-        output: format!("out-{id}"),
+        output: if is_direct { format!("in-{id}") } else { format!("out-{id}") },
         n_partitions: args.number("partitions", 4)? as i32,
         n_keys: args.number("keys", 100_000)?,
         rate,
         n: rate * length.as_secs(),
         clock: SystemClock::new(),
     };
-    peer::create_topics(&run.log, &[&run.input, &run.output], run.n_partitions)?;
-    let mut command = peer::command(workload)?;
-    command
-        .args(["--bootstrap", broker.bootstrap(), "--app-id", id, "--input", &run.input])
-        .args(["--output", &run.output, "--guarantee", guarantee])
-        // More than there are: it would end before the last ones.
-        .args(["--records", &(2 * run.n).to_string()])
-        .args(["--commit-ms", args.get("commit-ms", "100")]);
-    let mut engine = command.stdout(Stdio::null()).spawn()?;
+    let mut topics = vec![&*run.input, &*run.output];
+    topics.dedup();
+    peer::create_topics(&run.log, &topics, run.n_partitions)?;
+    let mut engine =
+        if is_direct { None } else { Some(run.start(broker, workload, guarantee, id, args)?) };
     let isolation = match guarantee {
         "exactly-once" => Isolation::ReadCommitted,
         _ => Isolation::ReadUncommitted,
     };
     let measured = thread::scope(|scope| {
         let feed = scope.spawn(|| run.feed());
-        let measured = run.read(isolation, warm_up, &mut engine);
+        let measured = run.read(isolation, warm_up, engine.as_mut());
         feed.join().map_err(|_| "the feed has panicked")??;
         measured
     });
     // It has read all; if it failed, that has been told.
-    let _ = engine.kill();
-    engine.wait()?;
-    run.log.admin()?.delete_topics(&[run.input, run.output], LONG)?;
+    if let Some(engine) = &mut engine {
+        let _ = engine.kill();
+        engine.wait()?;
+    }
+    let topics: Vec<String> = topics.into_iter().map(str::to_owned).collect();
+    run.log.admin()?.delete_topics(&topics, LONG)?;
     measured
 }
 
 impl Run {
+    fn start(
+        &self,
+        broker: &Broker,
+        workload: &str,
+        guarantee: &str,
+        id: &str,
+        args: &Args,
+    ) -> Result<Child> {
+        let mut command = peer::command(workload)?;
+        command
+            .args(["--bootstrap", broker.bootstrap(), "--app-id", id, "--input", &self.input])
+            .args(["--output", &self.output, "--guarantee", guarantee])
+            // More than there are: it would end before the last ones.
+            .args(["--records", &(2 * self.n).to_string()])
+            .args(["--commit-ms", args.get("commit-ms", "100")]);
+        Ok(command.stdout(Stdio::null()).spawn()?)
+    }
+
     /// Sends what is due, each record with the moment in microseconds for its time.
     fn feed(&self) -> Result {
         let mut producer = self.log.producer(ProducerOptions {
@@ -168,7 +190,7 @@ impl Run {
         &self,
         isolation: Isolation,
         warm_up: Duration,
-        engine: &mut Child,
+        mut engine: Option<&mut Child>,
     ) -> Result<Vec<u64>> {
         let options = ConsumerOptions { client_id: "read".into(), isolation };
         let mut consumer = self.log.consumer(options)?;
@@ -191,7 +213,8 @@ impl Run {
                 n_read += batch.len() as u64;
                 last = now;
             }
-            let failed = engine.try_wait()?.is_some_and(|status| !status.success());
+            let ended = engine.as_mut().map(|engine| engine.try_wait()).transpose()?.flatten();
+            let failed = ended.is_some_and(|status| !status.success());
             if failed || self.clock.monotonic() > last + STALLED {
                 return Err(format!("{n_read} of {} records came out", self.n).into());
             }
