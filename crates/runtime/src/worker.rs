@@ -210,13 +210,13 @@ impl Worker {
     }
 
     fn run_once(&mut self) -> Result<bool> {
-        self.redo_lost()?;
         // A group that does not answer is no reason to stop working: it says what is lost.
         let (mut busy, group) = match self.follow_group() {
             Err(error) if error.is_retriable() => (false, Err(error)),
             followed => (followed?, Ok(())),
         };
         self.renew_outlet()?;
+        self.redo_lost()?;
         if !self.suspended {
             self.settle_pause()?;
         }
