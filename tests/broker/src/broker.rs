@@ -196,7 +196,20 @@ impl Broker {
         let config = properties::controller_alone(&self.config)?;
         let mut controller = self.launch(&config)?;
         controller.wait_until(|| is_fenced() > n_before)?;
+        // It says so before it is written; what is written after the next record is behind it.
+        for _ in 0..2 {
+            let before = self.metadata_bytes();
+            controller.wait_until(|| self.metadata_bytes() > before)?;
+        }
         controller.stop()
+    }
+
+    /// How long the controller's log is; it writes something twice a second.
+    fn metadata_bytes(&self) -> u64 {
+        let files = fs::read_dir(self.folder.path().join("data/__cluster_metadata-0"));
+        let logs = files.into_iter().flatten().flatten();
+        let logs = logs.filter(|file| file.path().extension().is_some_and(|name| name == "log"));
+        logs.filter_map(|file| file.metadata().ok()).map(|found| found.len()).sum()
     }
 
     fn launch(&self, config: &Path) -> Result<Node> {

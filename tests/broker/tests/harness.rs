@@ -50,6 +50,8 @@ fn a_topic_outlives_stop_kill_and_pause() {
     assert!(!runs(killed));
     assert_eq!(broker.pid(), None);
     broker.restart().unwrap();
+    // Once, by the controller alone: what was not written would be done again by the node.
+    assert_eq!(broker.log_tail(usize::MAX).matches("its session has timed out").count(), 1);
 
     broker.pause().unwrap();
     broker.resume();

@@ -161,7 +161,7 @@ impl Oracle {
             let what = if *has_total { "only the tally is" } else { "total and tally are" };
             format!("partition {partition}, offsets {from} to {to}: {what} missing")
         };
-        lost.iter().take(40).map(text).collect()
+        lost.iter().take(8).map(text).collect()
     }
 
     pub(super) fn wrong(&mut self, text: String) {

@@ -336,11 +336,14 @@ impl Run {
         let is_trouble = |line: &&str| TROUBLE.iter().any(|words| line.contains(words));
         let trouble: Vec<&str> = all.lines().filter(is_trouble).take(20).collect();
         let mut text = format!("the broker's trouble:\n{}\n", trouble.join("\n"));
-        for (number, process) in self.processes.iter().enumerate() {
-            let said = process.said();
-            let lines: Vec<&str> = said.lines().collect();
-            let tail = &lines[lines.len().saturating_sub(60)..];
-            text += &format!("== process {number}\n{}\n", tail.join("\n"));
+        // A report may be cut in its middle: the last words of all come first.
+        for n_lines in [6, 60] {
+            for (number, process) in self.processes.iter().enumerate() {
+                let said = process.said();
+                let lines: Vec<&str> = said.lines().collect();
+                let tail = &lines[lines.len().saturating_sub(n_lines)..];
+                text += &format!("== process {number}\n{}\n", tail.join("\n"));
+            }
         }
         text + "== broker\n" + &self.broker.log_tail(200)
     }
