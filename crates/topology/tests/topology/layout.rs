@@ -115,7 +115,8 @@ fn what_does_not_fit_is_told() {
     let cases = [
         (
             "source s a,b,c\nsource t d\npartitions b 1",
-            "missing source topics: a, c (sub-topology 0); d (sub-topology 1); create them",
+            "missing source topics: a, c (sub-topology 0); d (sub-topology 1); create them, or let \
+             this user describe them",
         ),
         (
             "pattern p x.*\npattern q .*y\npartitions xy 1",
