@@ -139,6 +139,10 @@ impl StreamsBuilder {
     /// # Ok::<(), kstreams_dsl::BuildErrors>(())
     /// ```
     ///
+    /// As in Java, tables that are joined see what the other holds back: where both sides of a key
+    /// are deleted between two commits, neither finds the other, and the joined table keeps what it had.
+    /// Do without a cache in front of joins whose sides are deleted.
+    ///
     /// # Differs from Kafka Streams
     /// Java caches unless told otherwise, and its threads share what they may hold. Sessions and
     /// sliding windows are not cached.
