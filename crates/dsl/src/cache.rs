@@ -8,14 +8,16 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use kstreams_core::context::RecordContext;
+use kstreams_core::context::{Context, RecordContext};
 use kstreams_core::error::Result;
-use kstreams_core::record::Headers;
+use kstreams_core::processor::Data;
+use kstreams_core::record::{Headers, Record};
 use kstreams_core::serde::{At, Serde};
 use kstreams_core::time::Timestamp;
 use kstreams_state::Stamped;
 
 use crate::serdes::SerdeOf;
+use crate::table::Change;
 
 /// The changes of one table in one task.
 pub(crate) struct TableCache<K, V> {
@@ -89,12 +91,42 @@ impl<K: Clone + 'static, V: Clone + 'static> TableCache<K, V> {
     }
 
     /// Takes the change that has been there longest.
-    pub(crate) fn pop(&self) -> Option<Cached<K, V>> {
+    fn pop(&self) -> Option<Cached<K, V>> {
         let held = &mut *self.held.lock();
         let (_, key) = held.order.pop_first()?;
         let entry = held.entries.remove(&key)?;
         held.n_bytes -= entry.n_bytes;
         Some(entry.cached)
+    }
+
+    /// Writes and forwards what is held back, each change on behalf of the record that made it; what
+    /// came and went again is forgotten. `written` is what the store has of a key, `write` sets it.
+    pub(crate) fn flush(
+        &self,
+        ctx: &mut Context<'_, K, Change<V>>,
+        sends_old: bool,
+        written: impl Fn(&K) -> Result<Option<Stamped<V>>>,
+        write: impl Fn(&K, Option<&Stamped<V>>, Timestamp) -> Result,
+    ) -> Result
+    where
+        K: Data,
+        V: Data,
+    {
+        while let Some(Cached { key, new, context, timestamp, headers }) = self.pop() {
+            let needs_old = sends_old || new.is_none();
+            let old = if needs_old { written(&key)? } else { None };
+            if new.is_none() && old.is_none() {
+                continue;
+            }
+            ctx.within(context, |ctx| {
+                write(&key, new.as_ref(), timestamp)?;
+                let timestamp = new.as_ref().map_or(timestamp, |new| new.timestamp);
+                let old = old.filter(|_| sends_old).map(|old| old.value);
+                let value = Change::new(new.map(|new| new.value), old);
+                ctx.forward(Record { key, value, timestamp, headers })
+            })?;
+        }
+        Ok(())
     }
 
     fn bytes(&self, key: &K) -> Result<Vec<u8>> {

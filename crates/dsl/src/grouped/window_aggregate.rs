@@ -200,25 +200,11 @@ impl<K: Data, V: Data, A: Data> Kept<K, V, A> {
     /// As `Keeper::flush`.
     pub(super) fn flush(&mut self, ctx: &mut Context<'_, Windowed<K>, Change<A>>) -> Result {
         let (Some(cache), Some(store)) = (&self.cache, &self.store) else { return Ok(()) };
-        while let Some(Cached { key, new, context, timestamp, headers }) = cache.pop() {
-            let start = key.window.start;
-            let needs_old = self.send_old.get() || new.is_none();
-            let old = if needs_old { store.fetch(&key.key, start)? } else { None };
-            if new.is_none() && old.is_none() {
-                continue;
-            }
-            ctx.within(context, |ctx| {
-                match &new {
-                    Some(new) => store.put(&key.key, new, start)?,
-                    None => store.remove(&key.key, start)?,
-                }
-                let timestamp = new.as_ref().map_or(timestamp, |new| new.timestamp);
-                let old = old.filter(|_| self.send_old.get()).map(|old| old.value);
-                let value = Change::new(new.map(|new| new.value), old);
-                ctx.forward(Record { key, value, timestamp, headers })
-            })?;
-        }
-        Ok(())
+        let written = |of: &Windowed<K>| store.fetch(&of.key, of.window.start);
+        cache.flush(ctx, self.send_old.get(), written, |of, new, _| match new {
+            Some(new) => store.put(&of.key, new, of.window.start),
+            None => store.remove(&of.key, of.window.start),
+        })
     }
 
     /// Tells the results of windows that start at `through` or earlier: they have closed.

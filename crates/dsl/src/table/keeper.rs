@@ -68,25 +68,12 @@ impl<K: Data, V: Data> Keeper<K, V> {
         ctx.forward(Record { key, value, timestamp, headers })
     }
 
-    /// Writes and forwards what the cache holds back; what came and went again is forgotten.
+    /// Writes and forwards what the cache holds back.
     pub(crate) fn flush(&mut self, ctx: &mut Context<'_, K, Change<V>>) -> Result {
         let Some(store) = &self.store else { return Ok(()) };
         let Some(cache) = store.cache() else { return Ok(()) };
-        while let Some(Cached { key, new, context, timestamp, headers }) = cache.pop() {
-            let needs_old = self.sends_old || new.is_none();
-            let old = if needs_old { store.written(&key)? } else { None };
-            if new.is_none() && old.is_none() {
-                continue;
-            }
-            ctx.within(context, |ctx| {
-                store.write(&key, new.as_ref(), timestamp)?;
-                let timestamp = new.as_ref().map_or(timestamp, |new| new.timestamp);
-                let old = old.filter(|_| self.sends_old).map(|old| old.value);
-                let value = Change::new(new.map(|new| new.value), old);
-                ctx.forward(Record { key, value, timestamp, headers })
-            })?;
-        }
-        Ok(())
+        let write = |key: &K, new: Option<&Stamped<V>>, time| store.write(key, new, time).map(drop);
+        cache.flush(ctx, self.sends_old, |key| store.written(key), write)
     }
 }
 
