@@ -126,6 +126,13 @@ pub struct RecordContext {
     pub(crate) place: Option<(usize, Offset)>,
 }
 
+impl RecordContext {
+    /// The time of the record.
+    pub fn timestamp(&self) -> Timestamp {
+        self.time
+    }
+}
+
 impl Default for RecordContext {
     /// That of no record, as in a punctuator.
     fn default() -> Self {

@@ -35,7 +35,6 @@ pub(crate) struct Cached<K, V> {
     pub(crate) new: Option<Stamped<V>>,
     /// The record that made it.
     pub(crate) context: RecordContext,
-    pub(crate) timestamp: Timestamp,
     pub(crate) headers: Headers,
 }
 
@@ -112,15 +111,15 @@ impl<K: Clone + 'static, V: Clone + 'static> TableCache<K, V> {
         K: Data,
         V: Data,
     {
-        while let Some(Cached { key, new, context, timestamp, headers }) = self.pop() {
+        while let Some(Cached { key, new, context, headers }) = self.pop() {
             let needs_old = sends_old || new.is_none();
             let old = if needs_old { written(&key)? } else { None };
             if new.is_none() && old.is_none() {
                 continue;
             }
+            let timestamp = new.as_ref().map_or(context.timestamp(), |new| new.timestamp);
             ctx.within(context, |ctx| {
                 write(&key, new.as_ref(), timestamp)?;
-                let timestamp = new.as_ref().map_or(timestamp, |new| new.timestamp);
                 let old = old.filter(|_| sends_old).map(|old| old.value);
                 let value = Change::new(new.map(|new| new.value), old);
                 ctx.forward(Record { key, value, timestamp, headers })
@@ -152,7 +151,7 @@ mod tests {
         let timestamp = Timestamp::from_millis(1);
         let new = value.map(|value| Stamped::new(value.to_owned(), timestamp));
         let (context, headers) = (RecordContext::default(), Headers::default());
-        Cached { key: key.to_owned(), new, context, timestamp, headers }
+        Cached { key: key.to_owned(), new, context, headers }
     }
 
     #[test]

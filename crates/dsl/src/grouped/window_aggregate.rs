@@ -165,8 +165,8 @@ impl<K: Data, V: Data, A: Data> Kept<K, V, A> {
         if let Some(cache) = &self.cache {
             let (key, headers) = (arrival.key.clone(), arrival.headers.clone());
             let key = Windowed::new(key, window);
-            let (context, timestamp) = (ctx.record_context(), arrival.time);
-            let is_full = cache.put(Cached { key, new, context, timestamp, headers })?;
+            let context = ctx.record_context();
+            let is_full = cache.put(Cached { key, new, context, headers })?;
             return if is_full { self.flush(ctx) } else { Ok(()) };
         }
         match &new {

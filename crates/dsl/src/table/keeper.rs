@@ -54,7 +54,7 @@ impl<K: Data, V: Data> Keeper<K, V> {
         let new = new.map(|value| Stamped::new(value, timestamp));
         if let Some(cache) = store.cache() {
             let context = ctx.record_context();
-            let is_full = cache.put(Cached { key, new, context, timestamp, headers })?;
+            let is_full = cache.put(Cached { key, new, context, headers })?;
             return if is_full { self.flush(ctx) } else { Ok(()) };
         }
         let written = store.write(&key, new.as_ref(), timestamp)?;
