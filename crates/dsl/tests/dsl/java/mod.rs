@@ -56,7 +56,7 @@ use run::{Twin, compare};
 
 // The simulation runs the same topologies.
 pub(crate) use input::{source, topics as inputs};
-pub(crate) use run::{BUFFERS, dynamic_topics};
+pub(crate) use run::{BUFFERS, CLOSE, dynamic_topics};
 pub(crate) use text::Text;
 
 const TOPOLOGIES: &str = include_str!("topologies.txt");

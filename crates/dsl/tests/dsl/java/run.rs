@@ -139,19 +139,14 @@ fn written(
 /// Runs a case on both sides at once: how many records were equal, or what differs.
 pub(super) fn compare(twin: &mut Twin, lines: &[&str], steps: &[Step]) -> Result<usize, String> {
     twin.send(lines, steps);
-    let (ours, java) = (ours(lines, steps), twin.answer());
+    let (mut ours, mut java) = (ours(lines, steps), twin.answer());
     if java.error.as_ref().is_some_and(|error| error.contains(NOT_MERGED)) {
         return Ok(0);
     }
-    let is_ordered = !lines.iter().any(|line| line.contains("sessions") && line.contains(CLOSE));
-    let (mut ours, mut java) = (ours, java);
-    if !is_ordered {
+    if lines.iter().any(|line| line.contains("sessions") && line.contains(CLOSE)) {
         // Of sessions that end at the same time Java's store in memory has the keys in order, that on
         // disk their starts, as both have here.
-        [&mut ours, &mut java]
-            .into_iter()
-            .flat_map(|one| &mut one.steps)
-            .for_each(|step| step.sort());
+        java.steps.iter_mut().chain(&mut ours.steps).for_each(|step| step.sort());
     }
     if let Some(error) = java.error.as_ref().filter(|error| error.contains(NOT_KNOWN)) {
         return Err(error.clone());
@@ -165,7 +160,7 @@ pub(super) fn compare(twin: &mut Twin, lines: &[&str], steps: &[Step]) -> Result
 /// What Java fails with that does not know an operator or a function.
 const NOT_KNOWN: &str = "IllegalArgumentException: no ";
 /// In the text of windows whose results are told once.
-const CLOSE: &str = "emit=close";
+pub(crate) const CLOSE: &str = "emit=close";
 /// What Java fails with where it would merge repartitionings that share an operator.
 const NOT_MERGED: &str = "Found a null keyChangingChild node";
 

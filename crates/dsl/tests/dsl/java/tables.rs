@@ -56,10 +56,8 @@ fn any_key<K: Keyed>(on: &Tables<K>, at: &Stage) -> Flow {
         ("to_stream", Of::Num(on)) => K::streams(to_stream(on, at).into()),
         ("to_stream", Of::SomeText(on)) => Flow::Doubled(Rc::new(to_stream(on, at))),
         ("to_stream", Of::SomeNum(on)) => Flow::Doubled(Rc::new(to_stream(on, at))),
-        ("transform", Of::Text(on)) => K::tables(transform(on, at)),
-        ("transform", Of::Num(on)) => K::tables(transform(on, at)),
-        ("map_values", Of::Text(on)) => K::tables(map_values(on, at)),
-        ("map_values", Of::Num(on)) => K::tables(map_values(on, at)),
+        ("map_values" | "transform", Of::Text(on)) => K::tables(map_values(on, at)),
+        ("map_values" | "transform", Of::Num(on)) => K::tables(map_values(on, at)),
         (_, Of::Text(on)) => K::tables(same(on, at).into()),
         (_, Of::Num(on)) => K::tables(same(on, at).into()),
         _ => at.unknown(),
@@ -84,37 +82,22 @@ fn named<K, V>(on: KTable<K, V>, at: &Stage) -> KTable<K, V> {
     }
 }
 
+/// A mapper, or a transformer that does the same.
 fn map_values<K: Keyed, V: Datum>(on: &KTable<K, V>, at: &Stage) -> Tables<K> {
-    fn with<K: Keyed, V: Datum, V2: Datum>(
-        on: &KTable<K, V>,
-        at: &Stage,
-        mapper: impl Fn(&K, V) -> V2 + Send + Sync + 'static,
-    ) -> KTable<K, V2> {
-        match at.is_kept() {
-            true => on.map_values_in(mapper, at.kept()),
-            false => named(on.map_values_with_key(mapper), at),
-        }
-    }
-    match at.arg(0) {
-        "mark" => with(on, at, |_, v| functions::mark(&v)).into(),
-        "keyed" => with(on, at, |k, v| functions::keyed(k, &v)).into(),
-        "length" => with(on, at, |_, v| v.sum()).into(),
-        _ => at.unknown(),
-    }
-}
-
-fn transform<K: Keyed, V: Datum>(on: &KTable<K, V>, at: &Stage) -> Tables<K> {
     fn with<K: Keyed, V: Datum, V2: Datum>(
         on: &KTable<K, V>,
         at: &Stage,
         mapper: impl Fn(&K, V) -> V2 + Copy + Send + Sync + 'static,
     ) -> KTable<K, V2> {
-        let supplier = move || {
+        let no_stores = [] as [&str; 0];
+        let transformer = move || {
             move |k: &K, v: Option<V>| -> Result<Option<V2>> { Ok(v.map(|v| mapper(k, v))) }
         };
-        match at.is_kept() {
-            true => on.transform_values_in(supplier, [] as [&str; 0], at.kept()),
-            false => named(on.transform_values(supplier, [] as [&str; 0]), at),
+        match (&*at.op, at.is_kept()) {
+            ("transform", true) => on.transform_values_in(transformer, no_stores, at.kept()),
+            ("transform", false) => named(on.transform_values(transformer, no_stores), at),
+            (_, true) => on.map_values_in(mapper, at.kept()),
+            (_, false) => named(on.map_values_with_key(mapper), at),
         }
     }
     match at.arg(0) {

@@ -11,12 +11,10 @@ use kstreams_runtime::testing::sim::{History, Oracle, SimPlan, Taken};
 use kstreams_runtime::transport::memory::{NewRecord, OwnedRecord};
 use kstreams_topology::{SubTopology, Topology};
 
-use super::super::java::{BUFFERS, Text, dynamic_topics, inputs};
+use super::super::java::{BUFFERS, CLOSE, Text, dynamic_topics, inputs};
 use super::{APP, outputs};
 
-/// In the text of windows whose results are told when they close, looked for once a second.
-const CLOSE: &str = "emit=close";
-/// A join tells once a second what has found no partner.
+/// A join tells once a second what has found no partner, and so do windows that have closed.
 const LONGER_THAN_A_JOIN_WAITS: Duration = Duration::from_secs(2);
 
 /// The topics that a sub-topology, and no other, writes, other than those it is fed with.

@@ -13,9 +13,9 @@
 //! KSTREAMS_TOPOLOGY=outer-join cargo test -p kstreams-dsl --test dsl simulated
 //! ```
 //!
-//! What a left or outer join of streams tells of records without a partner waits for the clock, and so do
-//! results on window close: such records may come later, or not yet, and nothing else may. What suppressions and these joins log is
-//! written at commits, and not compared.
+//! What a left or outer join of streams tells of records without a partner waits for the clock, and
+//! so do results on window close: such records may come later, or not yet, and nothing else may. What
+//! suppressions and these joins log is written at commits, and not compared.
 //!
 //! Runs of 100 seeds each (223 topologies, 22,300 runs; 2026-11-27, two shared cores, 200 s) had no
 //! violation. An earlier one found a suppression that took the old time of a key after a restart.
