@@ -1,5 +1,6 @@
-//! The programs that run a workload by turns, and their topics.
+//! The programs that run a workload by turns, their topics, and their figures.
 
+use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Duration;
 
@@ -50,4 +51,31 @@ pub fn command(workload: &str) -> Result<Command> {
     };
     command.args(["--workload", workload, "--store", store]);
     Ok(command)
+}
+
+/// As [`command`], on a broker: from `input` to `output`, both named in full.
+///
+/// # Errors
+/// As [`command`].
+pub fn on_broker(
+    workload: &str,
+    guarantee: &str,
+    bootstrap: &str,
+    id: &str,
+    [input, output]: [&str; 2],
+) -> Result<Command> {
+    let mut command = command(workload)?;
+    command.args(["--bootstrap", bootstrap, "--app-id", id, "--input", input]).args([
+        "--output",
+        output,
+        "--guarantee",
+        guarantee,
+    ]);
+    Ok(command)
+}
+
+/// The figures in the line that a program closes with, by name.
+pub fn figures(line: &str) -> BTreeMap<String, f64> {
+    let pairs = line.split_whitespace().filter_map(|word| word.split_once('='));
+    pairs.filter_map(|(key, value)| Some((key.to_owned(), value.parse().ok()?))).collect()
 }

@@ -63,7 +63,7 @@ fn main() -> Result {
             let line = run(&broker, workload, guarantee, &id, &args)?;
             println!("{line}");
             let row = figures.entry(format!("{workload:<16} {guarantee}")).or_default();
-            row.push(parse(&line));
+            row.push(peer::figures(&line));
             log.admin()?.delete_topics(&[format!("out-{id}")], LONG)?;
         }
     }
@@ -129,13 +129,12 @@ fn fill(
 }
 
 fn run(broker: &Broker, workload: &str, guarantee: &str, id: &str, args: &Args) -> Result<String> {
-    let mut command = peer::command(workload)?;
+    let topics = ["input", &format!("out-{id}")];
+    let mut command = peer::on_broker(workload, guarantee, broker.bootstrap(), id, topics)?;
     if !workload.starts_with("limit-") {
         command.args(["--threads", args.get("threads", "1"), "--table", "table"]);
     }
     command
-        .args(["--bootstrap", broker.bootstrap(), "--app-id", id, "--input", "input"])
-        .args(["--output", &format!("out-{id}"), "--guarantee", guarantee])
         .args(["--records", args.get("records", "2000000")])
         .args(["--commit-ms", args.get("commit-ms", "100")]);
     let output = command.output()?;
@@ -144,9 +143,4 @@ fn run(broker: &Broker, workload: &str, guarantee: &str, id: &str, args: &Args) 
         return Err(format!("{id}: {}", String::from_utf8_lossy(&output.stderr)).into());
     }
     Ok(text)
-}
-
-fn parse(line: &str) -> BTreeMap<String, f64> {
-    let pairs = line.split_whitespace().filter_map(|word| word.split_once('='));
-    pairs.filter_map(|(key, value)| Some((key.to_owned(), value.parse().ok()?))).collect()
 }

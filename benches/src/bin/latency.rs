@@ -4,8 +4,9 @@
 //!
 //! The workload `direct` has no engine: the reader reads the input, which is what the measuring costs.
 //!
-//! `--rate 20000 --warm-up 10 --seconds 20 --rounds 1 --partitions 4 --keys 100000 --commit-ms 100 --linger-ms 0
-//! --workloads passthrough,java-passthrough,count,java-count --guarantees at-least-once,exactly-once`
+//! `--rate 20000 --warm-up 10 --seconds 20 --rounds 1 --partitions 4 --keys 100000 --commit-ms 100
+//! --linger-ms 0 --workloads passthrough,java-passthrough,count,java-count
+//! --guarantees at-least-once,exactly-once`
 //!
 //! Readers of exactly-once results read what is committed.
 
@@ -111,8 +112,8 @@ fn measure(
     let mut topics = vec![&*run.input, &*run.output];
     topics.dedup();
     peer::create_topics(&run.log, &topics, run.n_partitions)?;
-    let mut engine =
-        if is_direct { None } else { Some(run.start(broker, workload, guarantee, id, args)?) };
+    let start = || run.start(broker, workload, guarantee, id, args);
+    let mut engine = (!is_direct).then(start).transpose()?;
     let isolation = match guarantee {
         "exactly-once" => Isolation::ReadCommitted,
         _ => Isolation::ReadUncommitted,
@@ -142,10 +143,9 @@ impl Run {
         id: &str,
         args: &Args,
     ) -> Result<Child> {
-        let mut command = peer::command(workload)?;
+        let topics = [&*self.input, &*self.output];
+        let mut command = peer::on_broker(workload, guarantee, broker.bootstrap(), id, topics)?;
         command
-            .args(["--bootstrap", broker.bootstrap(), "--app-id", id, "--input", &self.input])
-            .args(["--output", &self.output, "--guarantee", guarantee])
             // More than there are: it would end before the last ones.
             .args(["--records", &(2 * self.n).to_string()])
             .args(["--commit-ms", args.get("commit-ms", "100")]);

@@ -10,9 +10,8 @@
 
 use std::error::Error;
 use std::path::Path;
-use std::process::Command;
 
-use kstreams_benches::Args;
+use kstreams_benches::{Args, peer};
 use plotters::prelude::*;
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
@@ -22,8 +21,9 @@ struct Curve {
     name: &'static str,
     axis: &'static str,
     points: &'static [u64],
-    /// A name, and the arguments that do not change.
+    /// A name, and the workload as `peer` knows it.
     lines: &'static [(&'static str, &'static str)],
+    /// What a point is given with.
     argument: &'static str,
 }
 
@@ -32,10 +32,7 @@ const CURVES: &[Curve] = &[
         name: "keys",
         axis: "keys in the store",
         points: &[10_000, 100_000, 1_000_000, 10_000_000],
-        lines: &[
-            ("count, RocksDB", "--workload count --store rocksdb --key-order random"),
-            ("count, memory", "--workload count --store memory --key-order random"),
-        ],
+        lines: &[("count, RocksDB", "count"), ("count, memory", "count-memory")],
         argument: "--keys",
     },
     Curve {
@@ -43,9 +40,9 @@ const CURVES: &[Curve] = &[
         axis: "partitions on one thread",
         points: &[1, 4, 16, 64, 256],
         lines: &[
-            ("pass-through", "--workload passthrough"),
-            ("count, memory", "--workload count --store memory"),
-            ("count, RocksDB", "--workload count --store rocksdb"),
+            ("pass-through", "passthrough"),
+            ("count, memory", "count-memory"),
+            ("count, RocksDB", "count"),
         ],
         argument: "--partitions",
     },
@@ -53,24 +50,21 @@ const CURVES: &[Curve] = &[
         name: "depth",
         axis: "processors in a chain",
         points: &[1, 10, 50, 100, 200],
-        lines: &[("chain", "--workload chain")],
+        lines: &[("chain", "chain")],
         argument: "--depth",
     },
     Curve {
         name: "width",
         axis: "processors beside each other",
         points: &[1, 4, 16, 64, 200],
-        lines: &[("fan-out", "--workload fan-out")],
+        lines: &[("fan-out", "fan-out")],
         argument: "--width",
     },
     Curve {
         name: "bytes",
         axis: "bytes of a value",
         points: &[10, 100, 1_000, 10_000],
-        lines: &[
-            ("pass-through", "--workload passthrough"),
-            ("count, memory", "--workload count --store memory"),
-        ],
+        lines: &[("pass-through", "passthrough"), ("count, memory", "count-memory")],
         argument: "--value-bytes",
     },
 ];
@@ -82,11 +76,11 @@ fn main() -> Outcome {
         let mut lines = Vec::new();
         println!("\n| {} |{}", curve.axis, titles(curve));
         println!("|---|{}", "---|".repeat(curve.lines.len()));
-        for (name, fixed) in curve.lines {
+        for (name, workload) in curve.lines {
             let measured: Outcome<Vec<(f64, f64)>> = curve
                 .points
                 .iter()
-                .map(|point| Ok((*point as f64, lowest(curve, fixed, *point, &args)?)))
+                .map(|point| Ok((*point as f64, lowest(curve, workload, *point, &args)?)))
                 .collect();
             lines.push((*name, measured?));
         }
@@ -105,7 +99,7 @@ fn titles(curve: &Curve) -> String {
 }
 
 /// Microseconds of CPU for each record, the least of some rounds.
-fn lowest(curve: &Curve, fixed: &str, point: u64, args: &Args) -> Outcome<f64> {
+fn lowest(curve: &Curve, workload: &str, point: u64, args: &Args) -> Outcome<f64> {
     let mut least = f64::INFINITY;
     // Each key comes at least once, and a run is no longer than it needs to be.
     let wanted = args.number("records", 1_000_000)?;
@@ -115,17 +109,18 @@ fn lowest(curve: &Curve, fixed: &str, point: u64, args: &Args) -> Outcome<f64> {
         _ => wanted,
     };
     for _ in 0..args.number("rounds", 3)? {
-        let engine = std::env::current_exe()?.with_file_name("engine");
-        let mut command = Command::new(engine);
-        command.args(fixed.split(' ')).args([curve.argument, &point.to_string()]);
-        command.args(["--records", &n_records.to_string()]);
+        let mut command = peer::command(workload)?;
+        command.args([curve.argument, &point.to_string(), "--records", &n_records.to_string()]);
+        if curve.name == "keys" {
+            command.args(["--key-order", "random"]);
+        }
         let done = command.output()?;
-        let said = String::from_utf8_lossy(&done.stdout).into_owned();
-        let figure = said.split("cpu_us_per_record=").nth(1);
-        let figure = figure
-            .and_then(|text| text.split(' ').next())
-            .ok_or_else(|| format!("{}: {}", curve.name, String::from_utf8_lossy(&done.stderr)))?;
-        least = least.min(figure.parse()?);
+        let figures = peer::figures(&String::from_utf8_lossy(&done.stdout));
+        let figure = figures.get("cpu_us_per_record");
+        least =
+            least.min(*figure.ok_or_else(|| {
+                format!("{}: {}", curve.name, String::from_utf8_lossy(&done.stderr))
+            })?);
     }
     Ok(least)
 }
