@@ -114,10 +114,11 @@ impl Program<'_> {
             }
             Self::Ours(protocol, dir) => {
                 let log = KafkaLog::builder(bootstrap).group_protocol(*protocol).build().unwrap();
-                let config =
-                    Config::new(app).guarantee(Guarantee::ExactlyOnce).state_dir(dir.path());
-                // What it reads again is compared at the end.
-                let config = config.repartition_purge(Duration::from_secs(3600));
+                let config = Config::new(app)
+                    .guarantee(Guarantee::ExactlyOnce)
+                    .state_dir(dir.path())
+                    // What it reads again is compared at the end.
+                    .repartition_purge(Duration::from_secs(3600));
                 let app = Streams::new(shop(app, RELAY), config, log).unwrap();
                 app.start().unwrap();
                 Running::Ours(Box::new(app))
