@@ -1,8 +1,10 @@
 //! Global stores: filled before the start returns, kept up to date, read-only for others.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use crate::support::*;
-use kstreams::ErrorKind;
 use kstreams::log::memory::NewRecord;
+use kstreams::{Error, ErrorKind};
 
 /// `in` is joined with the global table `table`; the value `write` tries to write it.
 fn joining() -> (Topology, StoreId<KeyValueStore<String, String>>) {
@@ -129,6 +131,56 @@ fn a_start_with_an_unreadable_global_record_fails_and_names_it() {
     let error = app.start().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Deserialization);
     assert!(error.to_string().contains("table-"), "{error}");
+    assert!(app.close(SOON));
+}
+
+/// A global store that appends rows to what it has; asked for `n_refusals` answers more it gets none.
+fn refusing(n_refusals: &Arc<AtomicUsize>) -> (Topology, StoreId<KeyValueStore<String, String>>) {
+    let mut topology = Topology::builder();
+    let store = KeyValue::in_memory("global", Utf8, Utf8);
+    let n_refusals = Arc::clone(n_refusals);
+    let id = topology.global_store(store, "rows", "table", (Utf8, Utf8), "keep", move |id| {
+        let (id, n_refusals) = (id.clone(), Arc::clone(&n_refusals));
+        move |ctx: &mut Context<'_, (), ()>, row: Record<String, String>| {
+            let one_less = |n: usize| n.checked_sub(1);
+            let order = Ordering::SeqCst;
+            if row.value == "b" && n_refusals.fetch_update(order, order, one_less).is_ok() {
+                return Err(Error::new(ErrorKind::Unavailable, "what it asks does not answer"));
+            }
+            let store = ctx.store(&id)?;
+            let before = store.get(&row.key)?.unwrap_or_default();
+            store.put(&row.key, &(before + &row.value))
+        }
+    });
+    let lines = topology.source("lines", "in", (Utf8, Utf8));
+    topology.sink("sink", &[lines], "out", (Utf8, Utf8));
+    (topology.build().unwrap(), id)
+}
+
+#[test]
+fn what_cannot_be_done_yet_is_tried_again() {
+    let log = log_with_table();
+    let n_refusals = Arc::new(AtomicUsize::new(3));
+    let (topology, id) = refusing(&n_refusals);
+    let put_all = || ["a", "b", "c"].map(|row| log.produce("table", "k", row, at(0)).unwrap());
+    put_all();
+    let app = run(topology, config(), &log);
+    let held = || app.global_store(&id).unwrap().get(&"k".to_owned()).unwrap();
+    assert_eq!(held().as_deref(), Some("abc"), "the start waits for it");
+    n_refusals.store(3, Ordering::SeqCst);
+    put_all();
+    eventually("all is applied, once", || held().as_deref() == Some("abcabc"));
+    assert_eq!(n_refusals.load(Ordering::SeqCst), 0);
+    assert!(app.close(SOON));
+}
+
+#[test]
+fn what_cannot_be_done_for_long_ends_the_application() {
+    let log = log_with_table();
+    let n_refusals = Arc::new(AtomicUsize::new(usize::MAX));
+    let app = run(refusing(&n_refusals).0, config().task_timeout(Duration::from_millis(100)), &log);
+    log.produce("table", "k", "b", at(0)).unwrap();
+    eventually("it gave up", || app.state() == State::Error);
     assert!(app.close(SOON));
 }
 

@@ -299,6 +299,16 @@ impl Streams {
         shared.stores(id.name()).into_iter().filter_map(typed).collect()
     }
 
+    /// A global store, to read from: complete as of the start, and kept up to date. `None` before
+    /// the start, or if the topology has none of this name and type.
+    pub fn global_store<S: StateStore>(&self, id: &StoreId<S>) -> Option<Arc<S>> {
+        let shared = self.shared()?;
+        let stores = shared.global_stores.lock();
+        let store = stores.iter().find(|store| store.name() == &**id.name())?;
+        let store: Arc<dyn std::any::Any + Send + Sync> = Arc::clone(store) as _;
+        store.downcast().ok()
+    }
+
     /// What its threads share, once it was started.
     pub(crate) fn shared(&self) -> Option<Arc<Shared>> {
         self.running.lock().shared.clone()

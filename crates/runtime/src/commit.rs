@@ -63,6 +63,9 @@ impl Worker {
             if !self.shared.has(Bug::NoFlush) {
                 task.flush(&mut self.outlet)?;
             }
+            if let Some(probe) = &self.shared.config.probe {
+                probe.flushed(task.id);
+            }
         }
         self.shared.pass(CrashPoint::TasksFlushed);
         self.last_commit = self.shared.config.clock.monotonic();

@@ -24,6 +24,12 @@ pub(crate) trait Probe: Send + Sync {
     /// A task takes this record.
     fn took(&self, task: TaskId, partition: &TopicPartition, offset: Offset);
 
+    /// What a task held back until a commit is out.
+    fn flushed(&self, task: TaskId);
+
+    /// The global stores hold everything that lies before this position.
+    fn knows(&self, partition: &TopicPartition, position: Offset);
+
     /// The log has taken these positions.
     fn committed(&self, offsets: &[(TopicPartition, CommittedOffset)]);
 }

@@ -32,7 +32,7 @@ const MAX_TURNS: usize = 1_000_000;
 ///
 /// It is the production worker on the embedded log, not a second engine: partitions, repartition
 /// topics, changelogs and commits are real. After each piped record everything it causes is
-/// processed and committed.
+/// processed and committed, unless [`TestDriverBuilder::commit_by_hand`] says otherwise.
 ///
 /// # Differs from Kafka Streams
 /// `TopologyTestDriver` runs the whole topology as one task with one stream time and one partition;
@@ -72,6 +72,7 @@ pub struct TestDriver {
     worker: Worker,
     global: Option<GlobalWorker>,
     only: Option<u32>,
+    commits: bool,
     /// Dropped last, when no store is open any more.
     _scratch: Scratch,
 }
@@ -94,6 +95,7 @@ pub struct TestDriverBuilder {
     partitions: BTreeMap<String, i32>,
     start: Timestamp,
     only: Option<u32>,
+    commits: bool,
 }
 
 impl TestDriverBuilder {
@@ -119,6 +121,14 @@ impl TestDriverBuilder {
         self
     }
 
+    /// Commits when [`commit`](TestDriver::commit) is called, and not after each record: what
+    /// caches and suppressions hold back until then is held back.
+    #[must_use]
+    pub fn commit_by_hand(mut self) -> Self {
+        self.commits = false;
+        self
+    }
+
     /// Creates the topics and starts the tasks.
     ///
     /// # Errors
@@ -134,8 +144,8 @@ impl TestDriverBuilder {
             std::env::temp_dir().join(format!("kstreams-driver-{}", Random::from_os().uuid())),
         );
         // A test moves the clock in leaps: nobody is to be taken for dead in between.
-        let config = self
-            .config
+        let config = if self.commits { self.config } else { self.config.commit_interval(FOREVER) };
+        let config = config
             .clock(clock.clone())
             .random(Random::seeded(0))
             .state_dir(&scratch.0)
@@ -159,6 +169,7 @@ impl TestDriverBuilder {
             worker,
             global,
             only: self.only,
+            commits: self.commits,
             _scratch: scratch,
         };
         driver.open()?;
@@ -178,7 +189,7 @@ impl TestDriver {
     /// A driver with settings.
     pub fn builder(topology: Topology, config: Config) -> TestDriverBuilder {
         let (partitions, start) = (BTreeMap::new(), Timestamp::from_millis(0));
-        TestDriverBuilder { topology, config, partitions, start, only: None }
+        TestDriverBuilder { topology, config, partitions, start, only: None, commits: true }
     }
 
     /// A source topic to pipe records into.
@@ -272,6 +283,15 @@ impl TestDriver {
         self.settle()
     }
 
+    /// Commits, and processes what came of that.
+    ///
+    /// # Errors
+    /// As [`settle`](Self::settle).
+    pub fn commit(&mut self) -> Result {
+        self.worker.commit()?;
+        self.settle()
+    }
+
     /// Processes and commits until nothing is left to do.
     ///
     /// # Errors
@@ -291,7 +311,7 @@ impl TestDriver {
                     return Err(Error::new(ErrorKind::Closed, "the application was asked to stop"));
                 }
             }
-            if !busy {
+            if !busy && self.commits {
                 self.worker.commit()?;
             }
             n_idle = if busy { 0 } else { n_idle + 1 };

@@ -33,6 +33,8 @@ type MakeRecord = dyn Fn(&Random, u64) -> SimRecord + Send + Sync;
 #[derive(Clone)]
 pub(super) struct Input {
     pub(super) topic: String,
+    /// Read by all instances, which commit nothing of it.
+    pub(super) is_global: bool,
     pub(super) make: Arc<MakeRecord>,
 }
 

@@ -12,6 +12,7 @@ use super::instance_probe::{CutOff, InstanceProbe};
 use crate::app::State;
 use crate::config::Config;
 use crate::directory::StateDirectory;
+use crate::global::{Filling, GlobalWorker};
 use crate::probe::Crash;
 use crate::shared::Shared;
 use crate::start;
@@ -38,6 +39,8 @@ pub(super) struct Process {
     pub(super) shared: Arc<Shared>,
     /// A worker that died and has no successor yet is missing.
     pub(super) workers: Vec<Option<Worker>>,
+    /// The worker of global stores, behind the others; they wait until it has filled the stores.
+    global: Option<(GlobalWorker, Option<Filling>)>,
 }
 
 /// What a turn came to.
@@ -84,9 +87,15 @@ impl Instance {
             Some(Err(error)) if error.is_retriable() => Ok(Outcome::NoWorker),
             Some(Err(error)) => Err(error),
             Some(Ok(shared)) => {
+                let shared = Arc::new(shared);
+                let global = match alive(|| begin_global(&shared))? {
+                    None => return Ok(Outcome::Crashed),
+                    Some(Err(error)) if error.is_retriable() => return Ok(Outcome::NoWorker),
+                    Some(global) => global?,
+                };
                 shared.set_state(State::Rebalancing);
                 let workers = (0..n_threads).map(|_| None).collect();
-                self.process = Some(Process { shared: Arc::new(shared), workers });
+                self.process = Some(Process { shared, workers, global });
                 Ok(Outcome::Idle)
             }
         }
@@ -96,7 +105,12 @@ impl Instance {
     pub(super) fn turn(&mut self, index: usize) -> Result<Outcome> {
         let Some(process) = &mut self.process else { return Ok(Outcome::NoWorker) };
         self.probe.at_work(index);
+        let is_global = index == process.workers.len();
         let outcome = alive(|| process.turn(index))?;
+        if is_global && matches!(outcome, Some(Outcome::Failed(_))) {
+            // The application ends, and whoever runs it starts it again.
+            self.die();
+        }
         Ok(outcome.unwrap_or(Outcome::Crashed))
     }
 
@@ -113,6 +127,9 @@ impl Instance {
                 Some(Err(error)) => first_error = Some(error),
             }
         }
+        if let Some((global, _)) = process.global.take() {
+            global.close();
+        }
         let n_owners = Arc::strong_count(&process.shared);
         if n_owners > 1 || !process.shared.directory.is_idle() {
             let text = format!("{n_owners} owners of the shared state, or a task, are left");
@@ -128,7 +145,8 @@ impl Instance {
     }
 
     pub(super) fn n_workers(&self) -> usize {
-        self.process.as_ref().map_or(0, |process| process.workers.len())
+        let of = |process: &Process| process.workers.len() + usize::from(process.global.is_some());
+        self.process.as_ref().map_or(0, of)
     }
 
     pub(super) fn is_running(&self) -> bool {
@@ -138,6 +156,14 @@ impl Instance {
 
 impl Process {
     fn turn(&mut self, index: usize) -> Outcome {
+        if let Some((global, filling)) = &mut self.global {
+            if index == self.workers.len() {
+                return turn_global(global, filling);
+            }
+            if filling.is_some() {
+                return Outcome::NoWorker;
+            }
+        }
         let worker = match &mut self.workers[index] {
             Some(worker) => worker,
             none => match Worker::new(Arc::clone(&self.shared), index) {
@@ -157,6 +183,29 @@ impl Process {
                 Outcome::Failed(error)
             }
         }
+    }
+}
+
+fn begin_global(shared: &Arc<Shared>) -> Result<Option<(GlobalWorker, Option<Filling>)>> {
+    let Some(mut global) = GlobalWorker::new(shared)? else { return Ok(None) };
+    let filling = global.begin()?;
+    Ok(Some((global, Some(filling))))
+}
+
+fn turn_global(global: &mut GlobalWorker, filling: &mut Option<Filling>) -> Outcome {
+    let done = match filling {
+        Some(left) => global.fill(left).map(|is_full| {
+            if is_full {
+                *filling = None;
+            }
+            true
+        }),
+        None => global.turn(),
+    };
+    match done {
+        Ok(true) => Outcome::Busy,
+        Ok(false) => Outcome::Idle,
+        Err(error) => Outcome::Failed(error),
     }
 }
 

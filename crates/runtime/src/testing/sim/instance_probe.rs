@@ -119,13 +119,23 @@ impl Probe for InstanceProbe {
 
     fn runs(&self, task: TaskId) {
         let owner = (self.index, self.worker.load(Ordering::Relaxed));
-        self.ledger.took(TakeEvent { owner, task, record: None });
+        self.ledger.took(TakeEvent::Runs { owner, task });
     }
 
     fn took(&self, task: TaskId, partition: &TopicPartition, offset: Offset) {
         let owner = (self.index, self.worker.load(Ordering::Relaxed));
-        let record = Some((partition.clone(), offset));
-        self.ledger.took(TakeEvent { owner, task, record });
+        let partition = partition.clone();
+        self.ledger.took(TakeEvent::Takes { owner, task, partition, offset });
+    }
+
+    fn flushed(&self, task: TaskId) {
+        let owner = (self.index, self.worker.load(Ordering::Relaxed));
+        self.ledger.took(TakeEvent::Flushes { owner, task });
+    }
+
+    fn knows(&self, partition: &TopicPartition, position: Offset) {
+        let (instance, partition) = (self.index, partition.clone());
+        self.ledger.took(TakeEvent::Knows { instance, partition, position });
     }
 
     fn committed(&self, offsets: &[(TopicPartition, CommittedOffset)]) {

@@ -3,8 +3,10 @@
 //!
 //! A task tells when it begins to run, and each record that it takes. Attempts that end without a
 //! commit leave nothing behind: of what was told, that which the positions have passed since counts.
+//! An instance tells what its global stores have read: what a task finds there is of that time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use kstreams_core::record::{Offset, TopicPartition};
 use kstreams_core::task::TaskId;
@@ -18,14 +20,23 @@ pub struct Taken {
     pub offset: Offset,
     /// True if it was the first one since the task began to run there.
     pub is_first: bool,
+    /// True if the task wrote behind it what it had held back, as it does at commits.
+    pub is_flushed: bool,
+    /// The positions of the global stores beside the task.
+    pub global: Arc<BTreeMap<TopicPartition, Offset>>,
 }
 
-/// A task begins to run, or takes a record.
+/// What instances tell.
 #[derive(Clone, Debug)]
-pub(super) struct TakeEvent {
-    pub(super) owner: (usize, usize),
-    pub(super) task: TaskId,
-    pub(super) record: Option<(TopicPartition, Offset)>,
+pub(super) enum TakeEvent {
+    /// A task begins to run; owners are workers of instances.
+    Runs { owner: (usize, usize), task: TaskId },
+    /// A task takes a record.
+    Takes { owner: (usize, usize), task: TaskId, partition: TopicPartition, offset: Offset },
+    /// A task writes what it has held back.
+    Flushes { owner: (usize, usize), task: TaskId },
+    /// The global stores of an instance have read a partition up to here.
+    Knows { instance: usize, partition: TopicPartition, position: Offset },
 }
 
 /// What one owner has taken since the task began to run there.
@@ -41,6 +52,8 @@ struct Attempt {
 pub(super) struct Orders {
     attempts: BTreeMap<TaskId, Vec<Attempt>>,
     positions: BTreeMap<TopicPartition, Offset>,
+    /// By instance, what its global stores have read.
+    global: BTreeMap<usize, Arc<BTreeMap<TopicPartition, Offset>>>,
     orders: BTreeMap<TaskId, Vec<Taken>>,
 }
 
@@ -51,21 +64,38 @@ impl Orders {
     }
 
     pub(super) fn took(&mut self, event: TakeEvent) {
-        let attempts = self.attempts.entry(event.task).or_default();
-        let owner = event.owner;
-        let Some((partition, offset)) = event.record else {
-            attempts.push(Attempt { owner, is_new: true, records: Vec::new() });
-            return;
-        };
-        // What is passed already nobody can commit any more.
-        if self.positions.get(&partition).is_some_and(|end| offset < *end) {
-            return;
+        match event {
+            TakeEvent::Runs { owner, task } => {
+                let attempt = Attempt { owner, is_new: true, records: Vec::new() };
+                self.attempts.entry(task).or_default().push(attempt);
+            }
+            TakeEvent::Knows { instance, partition, position } => {
+                let known = self.global.entry(instance).or_default();
+                Arc::make_mut(known).insert(partition, position);
+            }
+            TakeEvent::Takes { owner, task, partition, offset } => {
+                // What is passed already nobody can commit any more.
+                if self.positions.get(&partition).is_some_and(|end| offset < *end) {
+                    return;
+                }
+                let global = self.global.get(&owner.0).cloned().unwrap_or_default();
+                let Some(attempt) = self.last_attempt(owner, task) else { return };
+                let is_first = std::mem::take(&mut attempt.is_new);
+                let taken = Taken { partition, offset, is_first, is_flushed: false, global };
+                attempt.records.push(taken);
+            }
+            TakeEvent::Flushes { owner, task } => {
+                let attempt = self.last_attempt(owner, task);
+                if let Some(last) = attempt.and_then(|attempt| attempt.records.last_mut()) {
+                    last.is_flushed = true;
+                }
+            }
         }
-        let last = attempts.iter_mut().rev().find(|attempt| attempt.owner == owner);
-        if let Some(attempt) = last {
-            let is_first = std::mem::take(&mut attempt.is_new);
-            attempt.records.push(Taken { partition, offset, is_first });
-        }
+    }
+
+    fn last_attempt(&mut self, owner: (usize, usize), task: TaskId) -> Option<&mut Attempt> {
+        let attempts = self.attempts.get_mut(&task)?;
+        attempts.iter_mut().rev().find(|attempt| attempt.owner == owner)
     }
 
     /// Positions have moved on. Whoever began last went on where the positions were then, and what

@@ -64,7 +64,8 @@ impl World<'_> {
     /// Inputs that are not consumed to their end: those of users, and repartition topics.
     fn behind(&self, history: &History) -> Vec<String> {
         let left = |(name, records): (&TopicPartition, &[OwnedRecord])| {
-            let is_input = self.simulation.inputs.iter().any(|input| *input.topic == *name.topic)
+            let mut inputs = self.simulation.inputs.iter().filter(|input| !input.is_global);
+            let is_input = inputs.any(|input| *input.topic == *name.topic)
                 || name.topic.ends_with("-repartition");
             let last = records.last()?.offset;
             let position = history.committed(&name.topic, name.partition);

@@ -87,11 +87,30 @@ impl Simulation {
     /// An input topic; `make` makes its records, given chance and the number of the record.
     #[must_use]
     pub fn input(
-        mut self,
+        self,
         topic: &str,
         make: impl Fn(&Random, u64) -> SimRecord + Send + Sync + 'static,
     ) -> Self {
-        self.inputs.push(Input { topic: topic.to_owned(), make: Arc::new(make) });
+        self.takes(topic, false, make)
+    }
+
+    /// An input topic that global stores read.
+    #[must_use]
+    pub fn global_input(
+        self,
+        topic: &str,
+        make: impl Fn(&Random, u64) -> SimRecord + Send + Sync + 'static,
+    ) -> Self {
+        self.takes(topic, true, make)
+    }
+
+    fn takes(
+        mut self,
+        topic: &str,
+        is_global: bool,
+        make: impl Fn(&Random, u64) -> SimRecord + Send + Sync + 'static,
+    ) -> Self {
+        self.inputs.push(Input { topic: topic.to_owned(), is_global, make: Arc::new(make) });
         self
     }
 
