@@ -8,6 +8,7 @@ use kstreams_core::time::Timestamp;
 use kstreams_dsl::{
     KStream, Materialized, StreamsBuilder, TimeWindowedSerde, TimeWindows, ValueTransformer,
 };
+use kstreams_runtime::Config;
 use kstreams_runtime::testing::TestDriver;
 
 use crate::{drive, pipe};
@@ -48,6 +49,25 @@ fn the_last_of_several_changes_is_told_and_logged() -> Result {
     driver = driver.restart()?;
     pipe(&mut driver, &[("in", "k", "f g", 8)])?;
     assert_eq!(out(&mut driver)?, ["k=fg@8"]);
+    Ok(())
+}
+
+#[test]
+fn what_comes_in_several_records_is_told_at_the_commit() -> Result {
+    let builder = StreamsBuilder::new();
+    let cached = Materialized::named("all").cached();
+    let append = |_: &String, v: String, all: String| Some(all + &v);
+    let table = words(&builder).group_by_key().aggregate(String::new, append, cached);
+    table.to_stream().to("out");
+    let driver = TestDriver::builder(builder.build()?, Config::new("app"));
+    let mut driver = driver.commit_by_hand().build()?;
+    pipe(&mut driver, &[("in", "k", "a b", 5), ("in", "k", "c", 3)])?;
+    // Not even a long time is a reason to commit.
+    driver.advance_time(Duration::from_secs(3600))?;
+    assert!(out(&mut driver)?.is_empty());
+    driver.commit()?;
+    assert_eq!(out(&mut driver)?, ["k=abc@5"]);
+    assert_eq!(n_logged(&driver, "all"), 1);
     Ok(())
 }
 
