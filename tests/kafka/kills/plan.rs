@@ -32,6 +32,16 @@ pub(super) struct Options {
     pub(super) rocks_bytes: u64,
 }
 
+impl Options {
+    /// After which a silent member loses its tasks: soon, unless nobody is silenced.
+    pub(super) fn session(&self) -> Duration {
+        match self.disturbance {
+            Disturbance::None => Duration::from_secs(45),
+            _ => SESSION,
+        }
+    }
+}
+
 /// Whom a run disturbs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Disturbance {

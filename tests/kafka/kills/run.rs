@@ -1,5 +1,6 @@
 //! One run: feeds, disturbs and watches at the same time, on one thread.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::process::Command;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use kstreams_broker::Broker;
 
 use super::app::{INPUT, N_PARTITIONS, TALLIES, TOTALS};
 use super::feed::Feed;
-use super::plan::{self, Fault, N_PROCESSES, Options, SESSION, TRANSACTION};
+use super::plan::{self, Fault, N_PROCESSES, Options, TRANSACTION};
 use super::process::{Process, Role};
 use super::soak::Usage;
 use super::verifier::{Verifier, table};
@@ -44,8 +45,6 @@ pub(super) struct Run {
     disturber: Option<JoinHandle<()>>,
     /// Faults whose records are not all done yet: when they came, and the input there was then.
     open: Vec<(Duration, Vec<usize>)>,
-    /// What each process held, at intervals.
-    usage: Vec<Vec<Usage>>,
     summary: Summary,
     folder: TempDir,
 }
@@ -77,11 +76,12 @@ impl Run {
         // What the coordinators do is half of what one must know when a run fails.
         let coordinators = ["org.apache.kafka.coordinator.group", "kafka.coordinator.transaction"];
         let logger = |name| format!("-Dorg.slf4j.simpleLogger.log.{name}=info");
+        let session = options.session();
         // In streams groups the broker decides how long a session is.
         let broker = Broker::builder()
             .jvm_option(logger(coordinators[0]))
             .jvm_option(logger(coordinators[1]))
-            .property("group.streams.session.timeout.ms", SESSION.as_millis().to_string())
+            .property("group.streams.session.timeout.ms", session.as_millis().to_string())
             .property("group.streams.heartbeat.interval.ms", "1000")
             .start()
             .unwrap();
@@ -93,7 +93,7 @@ impl Run {
             .with("bootstrap", broker.bootstrap())
             .with("app", "kills")
             .with("rocks", options.rocks_bytes)
-            .with("session", SESSION.as_millis())
+            .with("session", session.as_millis())
             .with("transaction", TRANSACTION.as_millis());
         let process = |number: usize| {
             let mut process =
@@ -115,7 +115,6 @@ impl Run {
             broker,
             disturber: None,
             open: Vec::new(),
-            usage: vec![Vec::new(); N_PROCESSES],
             summary: Summary::default(),
             folder,
         }
@@ -138,7 +137,6 @@ impl Run {
                 self.apply(fault, now);
             }
             self.watch(now);
-            self.sample_usage(now);
         }
         self.summary.seconds = self.time().as_secs_f64();
     }
@@ -152,7 +150,7 @@ impl Run {
             let now = self.time();
             self.watch(now);
             let is_quiet = self.due.is_empty() && self.disturber.is_none();
-            if is_quiet && self.verifier.is_complete() && self.is_all_read() {
+            if is_quiet && self.is_all_done() {
                 break;
             }
             if now > last + SETTLED {
@@ -220,17 +218,53 @@ impl Run {
         self.disturber = Some(std::thread::spawn(move || how(&broker)));
     }
 
-    /// What each process held over the time of the input.
-    pub(super) fn usage(&self) -> &[Vec<Usage>] {
-        &self.usage
+    /// Input for so long without faults, and then all that is left to do; what each process held
+    /// meanwhile, at intervals.
+    pub(super) fn round(&mut self, length: Duration) -> Vec<Vec<Usage>> {
+        let mut usage = vec![Vec::new(); self.processes.len()];
+        let began = self.time();
+        self.feed.ahead();
+        loop {
+            let time = self.time() - began;
+            self.feed.send_until(time.min(length));
+            self.watch(began + time);
+            let is_done = time > length && self.is_all_done();
+            for (process, samples) in self.processes.iter().zip(&mut usage) {
+                if is_done || time >= SAMPLE * samples.len() as u32 {
+                    samples.extend(process.usage());
+                }
+            }
+            if is_done {
+                break;
+            }
+            assert!(time < length + SETTLED, "not done\n{}", self.said());
+        }
+        self.summary.seconds += length.as_secs_f64();
+        usage
     }
 
-    fn sample_usage(&mut self, now: Duration) {
-        for (process, samples) in self.processes.iter().zip(&mut self.usage) {
-            if now >= SAMPLE * samples.len() as u32 {
-                samples.extend(process.usage());
+    /// True if all of the input has come out.
+    fn is_all_done(&self) -> bool {
+        self.verifier.is_complete() && self.is_all_read()
+    }
+
+    /// The process that runs each task, by the task's name.
+    pub(super) fn owners(&self) -> BTreeMap<String, usize> {
+        let mut owners = BTreeMap::new();
+        for (number, process) in self.processes.iter().enumerate() {
+            for line in process.said().lines() {
+                let Some(words) = line.strip_suffix(": running") else { continue };
+                let (Some((at, _)), Some((_, task))) =
+                    (words.split_once(' '), words.rsplit_once(' '))
+                else {
+                    continue;
+                };
+                let at: u64 = at.parse().unwrap();
+                let owner = owners.entry(task.to_owned()).or_insert((at, number));
+                *owner = (*owner).max((at, number));
             }
         }
+        owners.into_iter().map(|(task, (_, number))| (task, number)).collect()
     }
 
     /// One look at everything.
