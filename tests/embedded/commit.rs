@@ -31,6 +31,24 @@ fn nothing_is_committed_before_the_interval_but_at_the_end() {
 }
 
 #[test]
+fn a_thread_that_has_run_dry_may_commit_early() {
+    let log = log_with(1);
+    // Two thirds of it come while the first third is in work.
+    let fed = log.clone();
+    let topology = observed(move |_, record| {
+        if record.value == "first" {
+            produce(&fed, "in", &["second", "third"]);
+            assert!(committed(&fed, "in", 0).is_none());
+        }
+        Ok(())
+    });
+    let app = run(topology, config().commit_interval(NEVER).early_commit(ms(1)), &log);
+    produce(&log, "in", &["first"]);
+    eventually("all is committed", || committed(&log, "in", 0) == Some(3));
+    assert!(app.close(SOON));
+}
+
+#[test]
 fn a_restart_goes_on_where_it_was_committed() {
     let log = log_with(1);
     for values in [["a", "b"], ["c", "d"], ["e", "f"]] {

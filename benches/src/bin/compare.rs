@@ -3,7 +3,7 @@
 //!
 //! `--records 2000000 --rounds 3 --partitions 4 --threads 1 --value-bytes 92 --keys 100000
 //! --workloads passthrough,java-passthrough,limit-port,limit-rdkafka,count,java-count
-//! --guarantees at-least-once,exactly-once`
+//! --guarantees at-least-once,exactly-once --set client.setting=value,.. (of the engine)`
 //!
 //! Workloads: passthrough, chain, count, window-count, lookup, each also as `java-..`, and with
 //! `-memory` behind it for a store in memory; limit-port, limit-rdkafka.
@@ -32,6 +32,7 @@ fn main() -> Result {
         "workloads",
         "guarantees",
         "commit-ms",
+        "set",
     ];
     let args = Args::read(&known)?;
     let rounds = args.number("rounds", 3)?;
@@ -133,6 +134,9 @@ fn run(broker: &Broker, workload: &str, guarantee: &str, id: &str, args: &Args) 
     let mut command = peer::on_broker(workload, guarantee, broker.bootstrap(), id, topics)?;
     if !workload.starts_with("limit-") {
         command.args(["--threads", args.get("threads", "1"), "--table", "table"]);
+    }
+    if !workload.starts_with("limit-") && !workload.starts_with("java-") {
+        command.args(["--set", args.get("set", "")]);
     }
     command
         .args(["--records", args.get("records", "2000000")])

@@ -2,7 +2,8 @@
 //!
 //! `--bootstrap` (without it: the embedded log, filled with `--records` first) `--app-id --input
 //! --output --workload passthrough|chain|fan-out|count|window-count|lookup --store rocksdb|memory
-//! --guarantee at-least-once|exactly-once --threads --records --commit-ms --state-dir --table --keys`
+//! --guarantee at-least-once|exactly-once --threads --records --commit-ms --early-commit-ms --state-dir --table
+//! --keys --set client.setting=value,..`
 //!
 //! `lookup` joins the input with a store that is kept from the topic `--table`; a `chain` has `--depth`
 //! processors, a `fan-out` `--width` of them, one of which passes a record on. On the embedded log keys
@@ -25,7 +26,10 @@ fn log_of(args: &Args, n: u64) -> Result<Arc<dyn Log>> {
     let (input, output) = (args.get("input", "input"), args.get("output", "output"));
     #[cfg(feature = "kafka")]
     if !args.get("bootstrap", "").is_empty() {
-        return Ok(Arc::new(KafkaLog::new(args.get("bootstrap", ""))));
+        let log = KafkaLog::builder(args.get("bootstrap", ""));
+        let settings = args.get("set", "").split(',').filter_map(|pair| pair.split_once('='));
+        let log = settings.fold(log, |log, (name, value)| log.set(name, value));
+        return Ok(Arc::new(log.build()?));
     }
     let log = MemoryLog::new();
     let n_partitions = args.number("partitions", 4)? as i32;
@@ -62,6 +66,8 @@ fn main() -> Result {
         "threads",
         "records",
         "commit-ms",
+        "early-commit-ms",
+        "set",
         "state-dir",
         "table",
         "keys",
@@ -77,11 +83,15 @@ fn main() -> Result {
     let guarantee = args.guarantee()?;
     let dir = std::env::temp_dir().join(format!("kstreams-engine-{}", std::process::id()));
     let dir = args.get("state-dir", &dir.to_string_lossy()).to_owned();
-    let config = Config::new(args.get("app-id", "engine"))
+    let mut config = Config::new(args.get("app-id", "engine"))
         .threads(threads)
         .guarantee(guarantee)
         .commit_interval(Duration::from_millis(args.number("commit-ms", 100)?))
         .state_dir(&dir);
+    if !args.get("early-commit-ms", "").is_empty() {
+        let after = args.number("early-commit-ms", 0)?;
+        config = config.early_commit(Duration::from_millis(after));
+    }
     let log = log_of(&args, n)?;
     let clock = SystemClock::new();
     let app = Streams::with_log(topology(&args)?, config, log)?;

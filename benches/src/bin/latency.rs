@@ -5,7 +5,7 @@
 //! The workload `direct` has no engine: the reader reads the input, which is what the measuring costs.
 //!
 //! `--rate 20000 --warm-up 10 --seconds 20 --rounds 1 --partitions 4 --keys 100000 --commit-ms 100
-//! --linger-ms 0 --workloads passthrough,java-passthrough,count,java-count
+//! --early-commit-ms (of the engine, none) --set (of the engine) --linger-ms 0 --workloads passthrough,java-passthrough,count,java-count
 //! --guarantees at-least-once,exactly-once`
 //!
 //! Readers of exactly-once results read what is committed.
@@ -41,6 +41,8 @@ fn main() -> Result {
         "workloads",
         "guarantees",
         "commit-ms",
+        "early-commit-ms",
+        "set",
         "linger-ms",
     ];
     let args = Args::read(&known)?;
@@ -149,6 +151,11 @@ impl Run {
             // More than there are: it would end before the last ones.
             .args(["--records", &(2 * self.n).to_string()])
             .args(["--commit-ms", args.get("commit-ms", "100")]);
+        if !workload.starts_with("java-") {
+            for name in ["early-commit-ms", "set"] {
+                command.args([&*format!("--{name}"), args.get(name, "")]);
+            }
+        }
         Ok(command.stdout(Stdio::null()).spawn()?)
     }
 

@@ -20,13 +20,14 @@ use crate::worker::Worker;
 const STEP: Duration = Duration::from_millis(100);
 
 impl Worker {
-    pub(crate) fn commit_if_due(&mut self) -> Result {
+    /// Commits if it is time to, which it may be sooner for a thread that has run dry.
+    pub(crate) fn commit_if_due(&mut self, is_dry: bool) -> Result {
         if self.underway.is_some() {
             return self.advance_commit(Duration::ZERO).map(drop);
         }
         let config = &self.shared.config;
         let since = config.clock.monotonic().saturating_sub(self.last_commit);
-        let mut due = since >= config.commit_interval_or_default();
+        let mut due = since >= config.commit_after(is_dry);
         let mut n_bytes = 0;
         for task in self.tasks.values_mut() {
             due |= task.take_commit_request();

@@ -196,9 +196,8 @@ impl Worker {
         if self.underway.is_some() {
             // Its end wakes the consumer on a real log; a step of a simulated one does not.
             timeout = timeout.min(SETTLING);
-        }
-        if self.tasks.values().any(Task::is_dirty) {
-            let interval = config.commit_interval_or_default();
+        } else if self.tasks.values().any(Task::is_dirty) {
+            let interval = config.commit_after(true);
             timeout = timeout.min(interval.saturating_sub(since_commit));
         }
         let now = config.clock.now();
@@ -230,19 +229,21 @@ impl Worker {
             }
         };
         busy |= self.restore()?;
+        let mut is_dry = true;
         if !self.suspended && !self.shared.is_paused() {
-            busy |= self.fetch()?;
+            is_dry &= !self.fetch()?;
             self.is_at_work = true;
             if self.slowness.is_careful() {
-                busy |= self.work_one_by_one()?;
+                is_dry &= !self.work_one_by_one()?;
             } else {
-                busy |= self.process()?;
+                is_dry &= !self.process()?;
                 self.punctuate()?;
             }
         }
+        busy |= !is_dry;
         self.is_at_work = true;
         self.outlet.poll()?;
-        self.commit_if_due()?;
+        self.commit_if_due(is_dry)?;
         self.is_at_work = false;
         if !self.shared.is_paused() {
             match self.keep_standbys() {

@@ -122,6 +122,9 @@ impl World<'_> {
             .rebalance_timeout(self.plan.rebalance_timeout)
             .transaction_timeout(self.plan.transaction_timeout)
             .repartition_purge(Duration::from_millis(200));
+        if let Some(after) = self.plan.early_commit {
+            config = config.early_commit(after);
+        }
         config = self
             .simulation
             .plant((self.simulation.config)(config))

@@ -36,6 +36,7 @@ pub struct SimPlan {
     /// How many decisions are made before the faults end.
     pub n_steps: usize,
     pub(super) commit_interval: Duration,
+    pub(super) early_commit: Option<Duration>,
     pub(super) buffered_records: usize,
     pub(super) session_timeout: Duration,
     pub(super) rebalance_timeout: Duration,
@@ -130,6 +131,7 @@ impl SimPlan {
             n_records: 30 + random.below(120) as usize,
             n_steps: 500 + random.below(1500) as usize,
             commit_interval,
+            early_commit: (seed % 5 == 4).then_some(commit_interval / 5),
             buffered_records: one_of(&[1, 3, 10, 50]) as usize,
             session_timeout: millis(&[400, 1000, 3000]),
             rebalance_timeout: millis(&[2000, 5000]),
