@@ -38,29 +38,32 @@ pub(super) struct Closing<K> {
     key: SerdeOf<K>,
     /// Windows that closed by this time have come out, also before the last restart.
     last: Option<i64>,
+    /// Windows before this place had closed when the task began to run here. A record that is late
+    /// for them may be taken then; it is not told.
+    from: i64,
     open: BTreeMap<(i64, i64), Vec<K>>,
 }
 
 impl<K: 'static> Closing<K> {
     pub(super) fn new(store: &Arc<str>, key: &SerdeOf<K>) -> Self {
         let (store, key) = (Arc::clone(store), key.clone());
-        Self { store, key, last: None, open: BTreeMap::new() }
+        Self { store, key, last: None, from: 0, open: BTreeMap::new() }
     }
 
-    /// Takes up what was committed.
-    pub(super) fn resume(&mut self, task: &TaskEnv) {
+    /// Takes up what was committed; the place of the first window that is still to come out, of
+    /// which `earliest` knows by the time at which others have.
+    pub(super) fn resume(&mut self, task: &TaskEnv, earliest: impl Fn(i64) -> i64) -> i64 {
         self.last = task.progress(&self.store);
+        self.from = self.last.map_or(0, earliest);
         self.open.clear();
-    }
-
-    /// By when windows have come out; `None` before the first.
-    pub(super) fn last(&self) -> Option<i64> {
-        self.last
+        self.from
     }
 
     /// Remembers a window that has its first value.
     pub(super) fn add(&mut self, place: (i64, i64), key: K) {
-        self.open.entry(place).or_default().push(key);
+        if place.0 >= self.from {
+            self.open.entry(place).or_default().push(key);
+        }
     }
 
     /// Takes the windows whose place is at most `through`, at the time `close` of windows that close;
@@ -88,10 +91,8 @@ impl<K: 'static> Closing<K> {
             keys.dedup_by(|one, two| one.0 == two.0);
             taken.extend(keys.into_iter().map(|(_, key)| (place, key)));
         }
-        if !taken.is_empty() {
-            self.last = Some(close);
-            task.set_progress(&self.store, close);
-        }
+        self.last = Some(close);
+        task.set_progress(&self.store, close);
         Ok(taken)
     }
 }

@@ -156,13 +156,10 @@ impl<K: Data, V: Data, A: Data> Processor<K, V, Windowed<K>, Change<A>>
     fn init(&mut self, ctx: &mut Init<'_, Self, Windowed<K>, Change<A>>) -> Result {
         let store: Arc<SessionStore<K, A>> = store::open(ctx, &self.name)?;
         if let Some(closing) = &mut self.closing {
-            closing.resume(ctx);
-            let told = closing.last().unwrap_or(0);
+            closing.resume(ctx, |last| last);
             for entry in store.all() {
                 let (session, _) = entry?;
-                if session.window.end.as_millis() >= told {
-                    closing.add(place(session.window), session.key);
-                }
+                closing.add(place(session.window), session.key);
             }
         }
         self.store = Some(store);

@@ -114,8 +114,7 @@ impl<K: Data, V: Data, A: Data> Kept<K, V, A> {
         // What slides is read by ranges, and what closes is told when it does.
         self.cache = any.cache().filter(|_| self.is_cacheable && self.closing.is_none());
         if let Some(closing) = &mut self.closing {
-            closing.resume(ctx);
-            let from = closing.last().map_or(0, earliest);
+            let from = closing.resume(ctx, earliest);
             for entry in store.fetch_all(Timestamp::from_millis(from)..) {
                 let (window, _) = entry?;
                 closing.add((window.window.start.as_millis(), 0), window.key);

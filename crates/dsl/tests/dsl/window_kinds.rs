@@ -160,6 +160,27 @@ fn hopping_windows() -> Result {
     )
 }
 
+/// Time is counted anew behind a restart, so that a late record may be taken again: its window was
+/// told, and is not told again.
+#[test]
+fn a_window_is_told_once_over_a_restart() -> Result {
+    for (make, first, last) in [
+        (hopping as fn(EmitStrategy) -> Result<TestDriver>, "b370-380=x@375", "a400-410=z@405"),
+        (sliding, "b365-375=x@375", "a395-405=z@405"),
+        (sessions, "b375-375=x@375", "a405-405=z@405"),
+    ] {
+        let mut driver = make(OnWindowClose)?;
+        assert_eq!(give(&mut driver, "b", "x", 375)?, "");
+        let told = give(&mut driver, "a", "z", 405)?;
+        assert!(told.contains(first), "{told}");
+        driver = driver.restart()?;
+        assert_eq!(give(&mut driver, "b", "y", 375)?, "");
+        let told = give(&mut driver, "a", "z", 505)?;
+        assert!(told.contains(last) && !told.contains('b'), "{told}");
+    }
+    Ok(())
+}
+
 #[test]
 fn hopping_windows_on_close() -> Result {
     check(
