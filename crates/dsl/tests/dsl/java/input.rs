@@ -1,5 +1,6 @@
 //! Input from a seed: what is piped into the topics of a topology, and when time is moved.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -14,27 +15,43 @@ use kstreams_runtime::testing::TestDriver;
 /// One thing that happens to a topology.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
-    Put { topic: String, key: Option<String>, value: Option<String>, time: i64, headers: Headers },
+    Put {
+        topic: String,
+        key: Option<String>,
+        value: Option<String>,
+        time: i64,
+        headers: Headers,
+    },
     Wait(u64),
+    /// The task begins anew, without local state.
+    Restart,
 }
 
 impl Step {
     /// Does it to our driver.
-    pub(super) fn take(&self, driver: &mut TestDriver) -> Result {
+    pub(super) fn take(&self, mut driver: TestDriver) -> Result<TestDriver> {
         match self {
-            Self::Wait(millis) => driver.advance_time(Duration::from_millis(*millis)),
+            Self::Restart => return driver.restart(),
+            Self::Wait(millis) => driver.advance_time(Duration::from_millis(*millis))?,
             Self::Put { topic, key, value, time, headers } => {
                 let (key, value) = (key.as_deref(), value.as_deref());
                 let mut input = driver.input(topic, Nullable(Utf8), Nullable(Utf8));
                 let time = Timestamp::from_millis(*time);
-                input.pipe_bytes(key.map(str::as_bytes), value.map(str::as_bytes), time, headers)
+                input.pipe_bytes(
+                    key.map(str::as_bytes),
+                    value.map(str::as_bytes),
+                    time,
+                    headers,
+                )?;
             }
         }
+        Ok(driver)
     }
 
     /// The line that does it to Java's driver.
     pub(super) fn line(&self) -> String {
         match self {
+            Self::Restart => "restart".to_owned(),
             Self::Wait(millis) => format!("wait {millis}"),
             Self::Put { topic, key, value, time, headers } => {
                 let (key, value) = (key.as_deref(), value.as_deref());
@@ -100,6 +117,10 @@ pub(super) fn steps(seed: u64, topics: &[String]) -> Vec<Step> {
             steps.push(Step::Wait(random.below(2_000)));
             continue;
         }
+        if chance(4) {
+            steps.push(Step::Restart);
+            continue;
+        }
         now += match random.below(100) {
             0..30 => 0,
             30..95 => random.below(8),
@@ -129,6 +150,24 @@ pub(super) fn steps(seed: u64, topics: &[String]) -> Vec<Step> {
         steps.push(Step::Put { topic, key, value, time, headers });
     }
     steps
+}
+
+/// Moves records to times at which none came before the last restart.
+pub(super) fn part_restarts(steps: &mut [Step]) {
+    let (mut before, mut since) = (BTreeSet::new(), BTreeSet::new());
+    for step in steps {
+        match step {
+            Step::Put { time, .. } => {
+                // By two: tombstones stay apart.
+                while before.contains(time) {
+                    *time += 2;
+                }
+                since.insert(*time);
+            }
+            Step::Restart => before.append(&mut since),
+            Step::Wait(_) => {}
+        }
+    }
 }
 
 /// Moves tombstones to times at which no value lies.

@@ -8,8 +8,10 @@ import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Map;
 import java.util.Properties;
 import java.util.TreeSet;
 import org.apache.kafka.common.header.Headers;
@@ -27,7 +29,7 @@ import org.apache.kafka.streams.test.TestRecord;
  * Runs DSL topologies on the TopologyTestDriver, one case after the other, for as long as stdin lasts.
  *
  * <p>A case is the lines of {@link DslText}, a line "input", and steps: "put TOPIC KEY VALUE TIME HEADERS" pipes
- * a record, "wait MS" moves the wall clock; a line "run" ends it. The answer: the lines of describe(), a line
+ * a record, "wait MS" moves the wall clock, "restart" is a {@link Restart}; a line "run" ends it. The answer: the lines of describe(), a line
  * "output", and after each step "step" and what it wrote to each topic, "TOPIC KEY VALUE TIME HEADERS", topics
  * in the order of their names; then "end". What was thrown comes as "error TEXT" and ends the case. Columns are
  * those of {@link Lines}.
@@ -68,13 +70,18 @@ public final class DslRun {
             out.print(topology.describe());
             out.println("output");
             try (TopologyTestDriver driver = new TopologyTestDriver(topology, settings(lines), Instant.EPOCH)) {
+                final Map<String, List<TestRecord<byte[], byte[]>>> logs = new HashMap<>();
                 long now = 0;
                 for (final String step : steps) {
                     final String[] words = step.split(" ");
                     now += words[0].equals("wait") ? Long.parseLong(words[1]) : 0;
-                    take(driver, words);
+                    if (words[0].equals("restart")) {
+                        new Restart(driver).run(logs);
+                    } else {
+                        take(driver, words, logs);
+                    }
                     out.println("step");
-                    print(driver, now, out);
+                    print(driver, now, out, logs);
                 }
             }
         } catch (final RuntimeException error) {
@@ -91,24 +98,32 @@ public final class DslRun {
         return settings;
     }
 
-    private static void take(final TopologyTestDriver driver, final String[] words) {
+    private static void take(
+        final TopologyTestDriver driver, final String[] words,
+        final Map<String, List<TestRecord<byte[], byte[]>>> logs) {
         if (words[0].equals("wait")) {
             driver.advanceWallClockTime(Duration.ofMillis(Long.parseLong(words[1])));
             return;
         }
-        driver.createInputTopic(words[1], BYTES, BYTES).pipeInput(new TestRecord<>(
-            bytes(words[2]), bytes(words[3]), headers(words[5]), Long.parseLong(words[4])));
+        final TestRecord<byte[], byte[]> record = new TestRecord<>(
+            bytes(words[2]), bytes(words[3]), headers(words[5]), Long.parseLong(words[4]));
+        logs.computeIfAbsent(words[1], topic -> new ArrayList<>()).add(record);
+        driver.createInputTopic(words[1], BYTES, BYTES).pipeInput(record);
     }
 
     /** A record without a time would get that of the producer's clock: {@code now}. */
-    private static void print(final TopologyTestDriver driver, final long now, final PrintStream out) {
+    private static void print(
+        final TopologyTestDriver driver, final long now, final PrintStream out,
+        final Map<String, List<TestRecord<byte[], byte[]>>> logs) {
         for (final String topic : new TreeSet<>(driver.producedTopicNames())) {
             final TestOutputTopic<byte[], byte[]> from = driver.createOutputTopic(topic, READ, READ);
             while (!from.isEmpty()) {
-                final TestRecord<byte[], byte[]> record = from.readRecord();
-                out.println(topic + " " + Lines.hex(record.key()) + " " + Lines.hex(record.value()) + " "
-                    + (record.timestamp() == null ? now : record.timestamp()) + " "
-                    + Lines.headers(record.headers()));
+                final TestRecord<byte[], byte[]> read = from.readRecord();
+                final long time = read.timestamp() == null ? now : read.timestamp();
+                out.println(topic + " " + Lines.hex(read.key()) + " " + Lines.hex(read.value()) + " " + time + " "
+                    + Lines.headers(read.headers()));
+                logs.computeIfAbsent(topic, name -> new ArrayList<>())
+                    .add(new TestRecord<>(read.key(), read.value(), read.headers(), time));
             }
         }
     }
