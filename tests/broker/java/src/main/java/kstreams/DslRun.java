@@ -1,6 +1,7 @@
 package kstreams;
 
 import java.io.BufferedReader;
+import java.io.File;
 import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
@@ -18,6 +19,7 @@ import org.apache.kafka.common.header.Headers;
 import org.apache.kafka.common.header.internals.RecordHeaders;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
+import org.apache.kafka.common.utils.Utils;
 import org.apache.kafka.streams.StreamsConfig;
 import org.apache.kafka.streams.TestOutputTopic;
 import org.apache.kafka.streams.Topology;
@@ -37,6 +39,10 @@ import org.apache.kafka.streams.test.TestRecord;
 public final class DslRun {
     private static final ByteArraySerializer BYTES = new ByteArraySerializer();
     private static final ByteArrayDeserializer READ = new ByteArrayDeserializer();
+
+    /** Of this process alone: tests run several beside each other, and restarts delete what is there. */
+    private static final File STATE = new File(System.getProperty("java.io.tmpdir"),
+        "kstreams-dsl-" + ProcessHandle.current().pid());
 
     private DslRun() {}
 
@@ -62,6 +68,7 @@ public final class DslRun {
                 default -> part.add(line);
             }
         }
+        Utils.delete(STATE);
     }
 
     private static void run(final List<String> lines, final List<String> steps, final PrintStream out) {
@@ -92,6 +99,7 @@ public final class DslRun {
     private static Properties settings(final List<String> lines) {
         final Properties settings = new Properties();
         settings.put(StreamsConfig.APPLICATION_ID_CONFIG, "app");
+        settings.put(StreamsConfig.STATE_DIR_CONFIG, STATE.toString());
         settings.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, DslText.cacheBytes(lines));
         settings.put(StreamsConfig.DSL_STORE_SUPPLIERS_CLASS_CONFIG,
             BuiltInDslStoreSuppliers.InMemoryDslStoreSuppliers.class);
