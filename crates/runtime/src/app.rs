@@ -13,7 +13,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::config::Config;
 use crate::global::GlobalWorker;
-use crate::shared::{Shared, TaskInfo, WorkerState};
+use crate::shared::{self, Shared, TaskInfo, WorkerState};
 use crate::start;
 use crate::task::{Appliers, StandbyStore};
 use crate::threads::{Thread, spawn, spawn_global};
@@ -292,11 +292,8 @@ impl Streams {
     /// A store of every task that runs here, to read from.
     pub fn stores<S: StateStore>(&self, id: &StoreId<S>) -> Vec<(TaskId, Arc<S>)> {
         let Some(shared) = self.shared() else { return Vec::new() };
-        let typed = |(task, store): (TaskId, Arc<dyn StateStore>)| {
-            let store: Arc<dyn std::any::Any + Send + Sync> = store;
-            Some((task, store.downcast().ok()?))
-        };
-        shared.stores(id.name()).into_iter().filter_map(typed).collect()
+        let stores = shared.stores(id.name()).into_iter();
+        stores.filter_map(|(task, store)| Some((task, shared::typed(store)?))).collect()
     }
 
     /// A global store, to read from: complete as of the start, and kept up to date. `None` before
@@ -305,8 +302,7 @@ impl Streams {
         let shared = self.shared()?;
         let stores = shared.global_stores.lock();
         let store = stores.iter().find(|store| store.name() == &**id.name())?;
-        let store: Arc<dyn std::any::Any + Send + Sync> = Arc::clone(store) as _;
-        store.downcast().ok()
+        shared::typed(Arc::clone(store))
     }
 
     /// What its threads share, once it was started.

@@ -17,6 +17,7 @@ mod start;
 mod topics;
 
 mod commit;
+mod failing;
 mod global;
 mod group;
 mod identity;

@@ -2,7 +2,6 @@
 
 use kstreams_core::error::{Error, ErrorKind, Result};
 use kstreams_core::task::TaskId;
-use kstreams_core::time::millis;
 
 use crate::config::Guarantee;
 use crate::pause::Pause;
@@ -14,22 +13,12 @@ impl Worker {
     /// Decides what an error means: go on, open tasks anew, or end.
     pub(crate) fn recover(&mut self, error: Error) -> Turn {
         let was_at_work = std::mem::take(&mut self.is_at_work);
-        let monotonic = self.shared.config.clock.monotonic();
         let outcome = match error.kind() {
             _ if error.is_retriable() => {
-                let is_news = self.failing_since.is_none();
-                let since = *self.failing_since.get_or_insert(monotonic);
-                let limit = self.shared.config.task_timeout;
-                if monotonic.saturating_sub(since) >= limit {
-                    let text = format!(
-                        "gave up after {} ms (task timeout): {}",
-                        millis(limit),
-                        error.message()
-                    );
-                    return Turn::Failed(Error::new(error.kind(), text).with_source(error));
+                let who = format!("thread {}", self.index);
+                if let Err(error) = self.failing.again(&who, error, &self.shared.config) {
+                    return Turn::Failed(error);
                 }
-                let level = if is_news { log::Level::Warn } else { log::Level::Debug };
-                log::log!(level, "thread {}: tries again: {error}", self.index);
                 if was_at_work && self.shared.config.guarantee == Guarantee::ExactlyOnce {
                     if let Err(error) = self.transaction_lost() {
                         return Turn::Failed(error);

@@ -1,5 +1,6 @@
 //! What the threads of one application share: settings, clients, states, and the stores to query.
 
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -330,4 +331,10 @@ impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Shared").field("config", &self.config).finish_non_exhaustive()
     }
+}
+
+/// A store by its type; `None` if it has another.
+pub(crate) fn typed<S: StateStore>(store: Arc<dyn StateStore>) -> Option<Arc<S>> {
+    let store: Arc<dyn Any + Send + Sync> = store;
+    store.downcast().ok()
 }

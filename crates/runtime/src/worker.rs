@@ -12,6 +12,7 @@ use kstreams_core::record::TopicPartition;
 use kstreams_core::task::TaskId;
 
 use crate::config::Guarantee;
+use crate::failing::Failing;
 use crate::identity;
 use crate::outlet::Outlet;
 use crate::pause::Pause;
@@ -78,7 +79,7 @@ pub(crate) struct Worker {
     pub(crate) last_commit: Duration,
     pub(crate) last_purge: Duration,
     /// Since when the broker has not answered.
-    pub(crate) failing_since: Option<Duration>,
+    pub(crate) failing: Failing,
     /// When tasks are opened that could not be, because the broker did not tell where they stand.
     pub(crate) open_again: Option<Duration>,
     /// When it was made.
@@ -149,7 +150,7 @@ impl Worker {
             peers_told: None,
             last_commit,
             last_purge: last_commit,
-            failing_since: None,
+            failing: Failing::default(),
             open_again: None,
             began: last_commit,
             has_just_committed: false,
@@ -169,7 +170,7 @@ impl Worker {
         match self.run_once() {
             Ok(busy) => {
                 if self.open_again.is_none() {
-                    self.failing_since = None;
+                    self.failing.end();
                 }
                 match (std::mem::take(&mut self.shutdown_requested), busy) {
                     (true, _) => Turn::ShutdownRequested,

@@ -13,6 +13,7 @@ use kstreams_core::record::{Offset, TopicPartition};
 
 use self::part::Part;
 use crate::config::RestoreProgress;
+use crate::failing::Failing;
 use crate::shared::Shared;
 use crate::transport::{Consumer, ConsumerOptions, Isolation, OffsetSpec, Waker};
 
@@ -20,7 +21,7 @@ pub(crate) struct GlobalWorker {
     shared: Arc<Shared>,
     consumer: Box<dyn Consumer>,
     parts: Vec<Part>,
-    failing_since: Option<Duration>,
+    failing: Failing,
 }
 
 /// How the first filling of the stores goes on.
@@ -52,8 +53,12 @@ impl GlobalWorker {
         // Global stores take part in no transaction, but must not show what was aborted.
         let isolation = Isolation::ReadCommitted;
         let consumer = shared.log.consumer(ConsumerOptions { client_id, isolation })?;
-        let mut worker =
-            Self { shared: Arc::clone(shared), consumer, parts: Vec::new(), failing_since: None };
+        let mut worker = Self {
+            shared: Arc::clone(shared),
+            consumer,
+            parts: Vec::new(),
+            failing: Failing::default(),
+        };
         for id in globals {
             let part = Part::open(shared, &mut *worker.consumer, id)?;
             let readers = part.stores.iter().map(|store| store.reader().unwrap_or(store.clone()));
@@ -130,20 +135,13 @@ impl GlobalWorker {
     pub(crate) fn turn(&mut self) -> Result<bool> {
         let error = match self.step() {
             Ok(any) => {
-                self.failing_since = None;
+                self.failing.end();
                 return Ok(any);
             }
             Err(error) if error.is_retriable() => error,
             Err(error) => return Err(error),
         };
-        let now = self.shared.config.clock.monotonic();
-        let is_news = self.failing_since.is_none();
-        let since = *self.failing_since.get_or_insert(now);
-        if now.saturating_sub(since) >= self.shared.config.task_timeout {
-            return Err(error);
-        }
-        let level = if is_news { log::Level::Warn } else { log::Level::Debug };
-        log::log!(level, "global stores: tried again: {error}");
+        self.failing.again("global stores", error, &self.shared.config)?;
         for part in &mut self.parts {
             part.go_back(&mut *self.consumer)?;
         }

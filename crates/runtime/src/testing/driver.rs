@@ -16,7 +16,7 @@ use kstreams_topology::Topology;
 use super::ports::{TestInput, TestOutput};
 use crate::config::Config;
 use crate::global::GlobalWorker;
-use crate::shared::Shared;
+use crate::shared::{self, Shared};
 use crate::start;
 use crate::transport::memory::MemoryLog;
 use crate::worker::{Turn, Worker};
@@ -252,8 +252,7 @@ impl TestDriver {
         };
         let mut stores = self.shared.stores(id.name()).into_iter();
         let (_, store) = stores.find(|(owner, _)| *owner == task).ok_or_else(missing)?;
-        let store: Arc<dyn std::any::Any + Send + Sync> = store;
-        store.downcast().map_err(|_| missing())
+        shared::typed(store).ok_or_else(missing)
     }
 
     /// The log under it: topics that the test makes itself, changelogs, raw records.
