@@ -3,7 +3,6 @@ package kstreams;
 import java.lang.reflect.Field;
 import java.lang.reflect.Method;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -146,15 +145,9 @@ final class Restart {
         }
     }
 
-    private static final Map<String, Field> FIELDS = new HashMap<>();
-
     private static Field field(final String name) throws NoSuchFieldException {
-        Field field = FIELDS.get(name);
-        if (field == null) {
-            field = TopologyTestDriver.class.getDeclaredField(name);
-            field.setAccessible(true);
-            FIELDS.put(name, field);
-        }
+        final Field field = TopologyTestDriver.class.getDeclaredField(name);
+        field.setAccessible(true);
         return field;
     }
 }
