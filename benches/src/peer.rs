@@ -65,13 +65,14 @@ pub fn on_broker(
     [input, output]: [&str; 2],
 ) -> Result<Command> {
     let mut command = command(workload)?;
-    command.args(["--bootstrap", bootstrap, "--app-id", id, "--input", input]).args([
-        "--output",
-        output,
-        "--guarantee",
-        guarantee,
-    ]);
+    command.args(["--bootstrap", bootstrap, "--app-id", id, "--guarantee", guarantee]);
+    command.args(["--input", input, "--output", output]);
     Ok(command)
+}
+
+/// True for a workload that our engine runs.
+pub fn is_own(workload: &str) -> bool {
+    !workload.starts_with("limit-") && !workload.starts_with("java-")
 }
 
 /// The figures in the line that a program closes with, by name.

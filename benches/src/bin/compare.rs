@@ -135,7 +135,7 @@ fn run(broker: &Broker, workload: &str, guarantee: &str, id: &str, args: &Args) 
     if !workload.starts_with("limit-") {
         command.args(["--threads", args.get("threads", "1"), "--table", "table"]);
     }
-    if !workload.starts_with("limit-") && !workload.starts_with("java-") {
+    if peer::is_own(workload) {
         command.args(["--set", args.get("set", "")]);
     }
     command

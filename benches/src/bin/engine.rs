@@ -2,8 +2,8 @@
 //!
 //! `--bootstrap` (without it: the embedded log, filled with `--records` first) `--app-id --input
 //! --output --workload passthrough|chain|fan-out|count|window-count|lookup --store rocksdb|memory
-//! --guarantee at-least-once|exactly-once --threads --records --commit-ms --early-commit-ms --state-dir --table
-//! --keys --set client.setting=value,..`
+//! --guarantee at-least-once|exactly-once --threads --records --commit-ms
+//! --early-commit-ms --state-dir --table --keys --set client.setting=value,..`
 //!
 //! `lookup` joins the input with a store that is kept from the topic `--table`; a `chain` has `--depth`
 //! processors, a `fan-out` `--width` of them, one of which passes a record on. On the embedded log keys

@@ -5,8 +5,8 @@
 //! The workload `direct` has no engine: the reader reads the input, which is what the measuring costs.
 //!
 //! `--rate 20000 --warm-up 10 --seconds 20 --rounds 1 --partitions 4 --keys 100000 --commit-ms 100
-//! --early-commit-ms (of the engine, none) --set (of the engine) --linger-ms 0 --workloads passthrough,java-passthrough,count,java-count
-//! --guarantees at-least-once,exactly-once`
+//! --linger-ms 0 --workloads passthrough,java-passthrough,count,java-count --guarantees
+//! at-least-once,exactly-once`, and of the engine alone `--early-commit-ms --set client.setting=value,..`
 //!
 //! Readers of exactly-once results read what is committed.
 
@@ -151,7 +151,7 @@ impl Run {
             // More than there are: it would end before the last ones.
             .args(["--records", &(2 * self.n).to_string()])
             .args(["--commit-ms", args.get("commit-ms", "100")]);
-        if !workload.starts_with("java-") {
+        if peer::is_own(workload) {
             for name in ["early-commit-ms", "set"] {
                 command.args([&*format!("--{name}"), args.get(name, "")]);
             }
