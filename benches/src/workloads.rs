@@ -5,16 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use kstreams::dsl::{Consumed, Materialized, StreamsBuilder};
 use kstreams::prelude::*;
 use kstreams::state::{Stamped, TimestampedWindowStore, Windows};
 
 use crate::Args;
 
-/// Records read so far, by all threads.
+/// Records read so far, by all threads; of a restore, those of stores that are done with.
 pub static N_READ: AtomicU64 = AtomicU64::new(0);
 
 const WINDOW: Duration = Duration::from_secs(60);
 const RETENTION: Duration = Duration::from_secs(3600);
+/// What a task caches: with four of them what Java's threads share unless told otherwise.
+const CACHE_BYTES: usize = (10 << 20) / 4;
 
 thread_local! {
     static UNREPORTED: Cell<u64> = const { Cell::new(0) };
@@ -134,6 +137,9 @@ impl Processor<Bytes, Bytes, Bytes, Bytes> for LookUp {
 /// If there is no such workload or store.
 pub fn topology(args: &Args) -> Result<Topology> {
     let (input, output) = (args.get("input", "input"), args.get("output", "output"));
+    if args.get("workload", "") == "count-cached" {
+        return cached_count(args, input, output);
+    }
     let mut topology = Topology::builder();
     let source = topology.source("source", input, (ByteArray, Counted));
     match args.get("workload", "passthrough") {
@@ -180,6 +186,13 @@ pub fn topology(args: &Args) -> Result<Topology> {
             topology.connect(counts, &id);
             topology.sink("sink", &[counts], output, (ByteArray, U64));
         }
+        "restore" => {
+            let id = topology.store(key_value(args, "table", ByteArray)?);
+            let of_task = id.clone();
+            let keep = topology
+                .processor("keep", &[source], move || Keep { id: of_task.clone(), table: None });
+            topology.connect(keep, &id);
+        }
         "lookup" => {
             let name = args.get("table", "table");
             let records = topology.source("table-source", name, (ByteArray, ByteArray));
@@ -198,6 +211,24 @@ pub fn topology(args: &Args) -> Result<Topology> {
         other => return Err(format!("--workload {other}: no such workload").into()),
     }
     Ok(topology.build()?)
+}
+
+/// Counts by key with the DSL; of several changes between two commits the last alone is told.
+fn cached_count(args: &Args, input: &str, output: &str) -> Result<Topology> {
+    let builder = StreamsBuilder::new();
+    builder.cache(CACHE_BYTES);
+    let counts = Materialized::with(ByteArray, I64).name("counts");
+    let counts = match args.get("store", "rocksdb") {
+        "memory" => counts.in_memory(),
+        _ => counts,
+    };
+    builder
+        .stream_with::<Bytes, Bytes>(input, Consumed::with(ByteArray, Counted))
+        .group_by_key()
+        .count(counts)
+        .to_stream()
+        .to(output);
+    Ok(builder.build()?)
 }
 
 fn key_value<V: 'static>(

@@ -1,26 +1,39 @@
 //! Runs one workload against a broker and closes with one line of figures.
 //!
 //! `--bootstrap` (without it: the embedded log, filled with `--records` first) `--app-id --input
-//! --output --workload passthrough|chain|fan-out|count|window-count|lookup --store rocksdb|memory
-//! --guarantee at-least-once|exactly-once --threads --records --commit-ms
+//! --output --workload passthrough|chain|fan-out|count|count-cached|window-count|lookup|restore
+//! --store rocksdb|memory --guarantee at-least-once|exactly-once --threads --records --commit-ms
 //! --early-commit-ms --state-dir --table --keys --set client.setting=value,..`
 //!
-//! `lookup` joins the input with a store that is kept from the topic `--table`; a `chain` has `--depth`
+//! `count-cached` is the DSL's, behind a cache; `restore` fills the store of the topic `<app-id>-table-changelog`,
+//! which has `--records`, until the application runs (with `--bootstrap` alone). `lookup` joins the input with a store that is kept from the topic `--table`; a `chain` has `--depth`
 //! processors, a `fan-out` `--width` of them, one of which passes a record on. On the embedded log keys
 //! come by turns or at random (`--key-order turns|random`), with `--value-bytes` in `--partitions`.
 
 #![expect(clippy::print_stdout, reason = "a bench program prints its figures")]
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use kstreams::RestoreProgress;
 use kstreams::log::Log;
 use kstreams::prelude::*;
 use kstreams::random::Random;
 use kstreams::time::{Clock, SystemClock};
 use kstreams_benches::workloads::{N_READ, topology};
 use kstreams_benches::{Args, cpu_time, peak_rss_mib};
+
+const LONG: Duration = Duration::from_secs(60);
+/// True once a store is being restored.
+static RESTORING: AtomicBool = AtomicBool::new(false);
+
+fn note_restored(progress: &RestoreProgress) {
+    RESTORING.store(true, Ordering::Relaxed);
+    if progress.is_done() {
+        N_READ.fetch_add(progress.n_records, Ordering::Relaxed);
+    }
+}
 
 fn log_of(args: &Args, n: u64) -> Result<Arc<dyn Log>> {
     let (input, output) = (args.get("input", "input"), args.get("output", "output"));
@@ -87,7 +100,8 @@ fn main() -> Result {
         .threads(threads)
         .guarantee(guarantee)
         .commit_interval(Duration::from_millis(args.number("commit-ms", 100)?))
-        .state_dir(&dir);
+        .state_dir(&dir)
+        .on_restore(note_restored);
     if !args.get("early-commit-ms", "").is_empty() {
         let after = args.number("early-commit-ms", 0)?;
         config = config.early_commit(Duration::from_millis(after));
@@ -97,8 +111,9 @@ fn main() -> Result {
     let app = Streams::with_log(topology(&args)?, config, log)?;
     app.start()?;
 
-    let wait = |wanted: u64| {
-        while N_READ.load(Ordering::Relaxed) < wanted {
+    let is_restore = args.get("workload", "") == "restore";
+    let wait = |is_over: &dyn Fn() -> bool| {
+        while !is_over() {
             // Parks for a moment: this thread must not cost what is measured.
             if app.wait_for(State::Error, Duration::from_millis(1)) {
                 return Err(Error::from(app.error().unwrap_or_default()));
@@ -106,14 +121,22 @@ fn main() -> Result {
         }
         Ok(())
     };
-    wait(1)?;
+    wait(&|| match is_restore {
+        true => RESTORING.load(Ordering::Relaxed),
+        false => N_READ.load(Ordering::Relaxed) > 0,
+    })?;
     let (first, cpu_before) = (clock.monotonic(), cpu_time());
     // The last few of each thread are not reported one by one.
-    wait(n - (n % 50).max(50 * threads as u64))?;
-    let closed = app.close(Duration::from_secs(60));
+    let slack = if is_restore { 0 } else { (n % 50).max(50 * threads as u64) };
+    wait(&|| N_READ.load(Ordering::Relaxed) >= n - slack)?;
+    // A restore has reached its end when the application runs, all else when it has committed.
+    let is_done = match is_restore {
+        true => app.wait_for(State::Running, LONG),
+        false => app.close(LONG),
+    };
     let (last, cpu) = (clock.monotonic(), cpu_time() - cpu_before);
-    if !closed {
-        return Err("the application did not close in 60 s".into());
+    if !is_done || !app.close(LONG) {
+        return Err("the application did not run or close in 60 s".into());
     }
     let seconds = (last - first).as_secs_f64();
     println!(

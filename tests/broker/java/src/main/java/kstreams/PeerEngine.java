@@ -12,18 +12,25 @@ import java.util.Map;
 import java.util.Properties;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.LongAdder;
+import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.serialization.Deserializer;
 import org.apache.kafka.common.serialization.LongSerializer;
 import org.apache.kafka.common.serialization.Serdes;
 import org.apache.kafka.streams.KafkaStreams;
+import org.apache.kafka.streams.StreamsBuilder;
 import org.apache.kafka.streams.StreamsConfig;
 import org.apache.kafka.streams.Topology;
+import org.apache.kafka.streams.kstream.Consumed;
+import org.apache.kafka.streams.kstream.Materialized;
+import org.apache.kafka.streams.kstream.Produced;
+import org.apache.kafka.streams.processor.StateRestoreListener;
 import org.apache.kafka.streams.processor.api.ContextualProcessor;
 import org.apache.kafka.streams.processor.api.Processor;
 import org.apache.kafka.streams.processor.api.ProcessorContext;
 import org.apache.kafka.streams.processor.api.Record;
+import org.apache.kafka.streams.state.KeyValueBytesStoreSupplier;
 import org.apache.kafka.streams.state.KeyValueStore;
 import org.apache.kafka.streams.state.Stores;
 import org.apache.kafka.streams.state.ValueAndTimestamp;
@@ -133,12 +140,47 @@ public final class PeerEngine {
         };
     }
 
+    /** The DSL's count, of several changes between two commits the last. */
+    private static Topology cachedCount(final String input, final String output, final boolean memory) {
+        final StreamsBuilder builder = new StreamsBuilder();
+        final KeyValueBytesStoreSupplier store =
+            memory ? Stores.inMemoryKeyValueStore("counts") : Stores.persistentTimestampedKeyValueStore("counts");
+        builder
+            .stream(input, Consumed.with(Serdes.ByteArray(), Serdes.serdeFrom(new ByteArraySerializer(), new Counted())))
+            .groupByKey()
+            .count(Materialized.<byte[], Long>as(store)
+                .withKeySerde(Serdes.ByteArray()).withValueSerde(Serdes.Long()).withCachingEnabled())
+            .toStream()
+            .to(output, Produced.with(Serdes.ByteArray(), Serdes.Long()));
+        return builder.build();
+    }
+
+    /** Counts what is restored, as if it were read. */
+    private static final class Restored implements StateRestoreListener {
+        @Override
+        public void onRestoreStart(final TopicPartition from, final String store, final long start, final long end) {
+            FIRST.countDown();
+        }
+
+        @Override
+        public void onBatchRestored(final TopicPartition from, final String store, final long end, final long n) {
+        }
+
+        @Override
+        public void onRestoreEnd(final TopicPartition from, final String store, final long n) {
+            READ.add(n);
+        }
+    }
+
     private static Topology topology(final Map<String, String> args) {
         final ByteArrayDeserializer bytes = new ByteArrayDeserializer();
         final ByteArraySerializer write = new ByteArraySerializer();
         final String input = args.getOrDefault("input", "input");
         final String output = args.getOrDefault("output", "output");
         final boolean memory = "memory".equals(args.getOrDefault("store", "rocksdb"));
+        if ("count-cached".equals(args.get("workload"))) {
+            return cachedCount(input, output, memory);
+        }
         final Topology topology = new Topology();
         topology.addSource("source", bytes, new Counted(), input);
         switch (args.getOrDefault("workload", "passthrough")) {
@@ -172,6 +214,14 @@ public final class PeerEngine {
                         Serdes.ByteArray(), Serdes.Long()),
                     "count");
                 topology.addSink("sink", output, write, new LongSerializer(), "count");
+                break;
+            case "restore":
+                topology.addProcessor("keep", Keep::new, "source");
+                topology.addStateStore(
+                    Stores.keyValueStoreBuilder(
+                        memory ? Stores.inMemoryKeyValueStore("table") : Stores.persistentKeyValueStore("table"),
+                        Serdes.ByteArray(), Serdes.ByteArray()),
+                    "keep");
                 break;
             case "lookup":
                 topology.addSource("table-source", bytes, bytes, args.getOrDefault("table", "table"));
@@ -225,6 +275,7 @@ public final class PeerEngine {
             Runtime.getRuntime().halt(1);
             return null;
         });
+        app.setGlobalStateRestoreListener(new Restored());
         app.start();
         FIRST.await();
         final long firstAfter = System.currentTimeMillis() - began;
@@ -233,9 +284,17 @@ public final class PeerEngine {
         while (READ.sum() < n) {
             Thread.sleep(1);
         }
-        app.close(Duration.ofSeconds(60));
+        // A restore has reached its end when the application runs, all else when it has committed.
+        final boolean restores = "restore".equals(args.get("workload"));
+        while (restores && app.state() != KafkaStreams.State.RUNNING) {
+            Thread.sleep(1);
+        }
+        if (!restores) {
+            app.close(Duration.ofSeconds(60));
+        }
         final double seconds = (System.nanoTime() - first) / 1e9;
         final double cpu = (system.getProcessCpuTime() - cpuBefore) / 1e3;
+        app.close(Duration.ofSeconds(60));
         System.out.printf("workload=java-%s guarantee=%s threads=%s n=%d seconds=%.3f records_per_s=%.0f "
                 + "cpu_us_per_record=%.3f first_record_after_s=%.3f peak_rss_mb=%d%n",
             args.getOrDefault("workload", "passthrough"), guarantee, args.getOrDefault("threads", "1"), n,
