@@ -341,5 +341,7 @@ const LOST: Phase = Phase::Lost { is_told: false };
 const TWIN: Duration = Duration::from_secs(15);
 /// How often the group is asked while tasks change hands.
 const HASTY: Duration = Duration::from_millis(250);
+/// The same just after joining; the pauses grow from here with the time since then.
+const SOON: Duration = Duration::from_millis(20);
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 const LAST_BACKOFF: Duration = Duration::from_secs(3);

@@ -75,6 +75,21 @@ fn nothing_is_sent_before_the_first_poll() {
 }
 
 #[test]
+fn a_member_that_has_just_joined_asks_again_soon_and_then_less_and_less() {
+    let mut state = state(None);
+    state.poll(at(0)).expect("joins");
+    let (mut now, mut pauses) = (at(0), Vec::new());
+    for _ in 0..6 {
+        let beat = sent(&mut state, now);
+        state.answered(&beat, welcome(1, None), now);
+        let Step::Wait(pause) = state.step(now) else { panic!("a heartbeat was due at once") };
+        pauses.push(pause.as_millis());
+        now += pause;
+    }
+    assert_eq!(pauses, [20, 20, 40, 80, 160, 250]);
+}
+
+#[test]
 fn a_task_is_reported_gone_at_once_and_the_others_are_told_as_they_were() {
     let mut state = joined(&[0, 1]);
     let beat = sent(&mut state, at(5));

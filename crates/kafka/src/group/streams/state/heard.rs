@@ -5,7 +5,7 @@ use std::time::Duration;
 use kstreams_core::error::{Error, ErrorKind};
 
 use super::super::verdict::{self, Verdict};
-use super::{After, FIRST_BACKOFF, HASTY, LAST_BACKOFF, LEAVE, LOST, Phase, State};
+use super::{After, FIRST_BACKOFF, HASTY, LAST_BACKOFF, LEAVE, LOST, Phase, SOON, State};
 use crate::wire::{Answer, Heartbeat, Status};
 
 impl State {
@@ -106,7 +106,9 @@ impl State {
             self.heed(&statuses, now);
         }
         let pause = if self.is_hindered || now < self.hasty_until {
-            HASTY.min(self.interval)
+            // The first answers come while the broker is still making topics and an assignment.
+            let joined_for = now.saturating_sub(self.joined);
+            joined_for.clamp(SOON, HASTY).min(self.interval)
         } else {
             self.interval
         };
