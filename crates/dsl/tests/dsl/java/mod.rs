@@ -106,8 +106,8 @@ fn every_topology_does_what_java_does() {
             let steps = steps(seed, &lines, &topics);
             match compare(&mut twin, &lines, &steps) {
                 Ok(n) => n_records += n,
-                Err(_) => {
-                    failures.push(report(&mut twin, name, seed, &lines, steps));
+                Err(first) => {
+                    failures.push(report(&mut twin, name, seed, &lines, steps, first));
                     break;
                 }
             }
@@ -129,7 +129,7 @@ fn what_grows_from_a_seed_does_what_java_does() {
         let steps = steps(seed, &lines, &input::topics(&lines));
         match compare(&mut twin, &lines, &steps) {
             Ok(n) => n_records += n,
-            Err(_) => failures.push(report(&mut twin, "grown", seed, &lines, steps)),
+            Err(first) => failures.push(report(&mut twin, "grown", seed, &lines, steps, first)),
         }
         if failures.len() == MAX_FAILURES {
             break;
@@ -156,8 +156,16 @@ fn steps(seed: u64, lines: &[&str], topics: &[String]) -> Vec<Step> {
     steps
 }
 
-/// The shortest input found that shows the difference, and the difference.
-fn report(twin: &mut Twin, name: &str, seed: u64, lines: &[&str], mut steps: Vec<Step>) -> String {
+/// The shortest input found that shows the difference, and the difference: of `first` when it does not
+/// show again.
+fn report(
+    twin: &mut Twin,
+    name: &str,
+    seed: u64,
+    lines: &[&str],
+    mut steps: Vec<Step>,
+    first: String,
+) -> String {
     let mut index = steps.len();
     while index > 0 {
         index -= 1;
@@ -166,7 +174,8 @@ fn report(twin: &mut Twin, name: &str, seed: u64, lines: &[&str], mut steps: Vec
             steps.insert(index, removed);
         }
     }
-    let difference = compare(twin, lines, &steps).err().unwrap_or_default();
+    let again = compare(twin, lines, &steps).err();
+    let difference = again.unwrap_or_else(|| format!("only once: {first}"));
     let input: Vec<String> = steps.iter().map(Step::line).collect();
     format!("=== {name}, seed {seed}\n{}\n\n{}\n{difference}\n", lines.join("\n"), input.join("\n"))
 }

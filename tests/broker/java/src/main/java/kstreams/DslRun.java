@@ -25,14 +25,17 @@ import org.apache.kafka.streams.TestOutputTopic;
 import org.apache.kafka.streams.Topology;
 import org.apache.kafka.streams.TopologyTestDriver;
 import org.apache.kafka.streams.state.BuiltInDslStoreSuppliers;
+import org.apache.kafka.streams.state.RocksDBConfigSetter;
 import org.apache.kafka.streams.test.TestRecord;
+import org.rocksdb.InfoLogLevel;
+import org.rocksdb.Options;
 
 /**
  * Runs DSL topologies on the TopologyTestDriver, one case after the other, for as long as stdin lasts.
  *
  * <p>A case is the lines of {@link DslText}, a line "input", and steps: "put TOPIC KEY VALUE TIME HEADERS" pipes
- * a record, "wait MS" moves the wall clock, "restart" is a {@link Restart}; a line "run" ends it. The answer: the lines of describe(), a line
- * "output", and after each step "step" and what it wrote to each topic, "TOPIC KEY VALUE TIME HEADERS", topics
+ * a record, "wait MS" moves the wall clock, "restart" is a {@link Restart}; a line "run" ends it. The answer: the
+ * lines of describe(), a line "output", and after each step "step" and what it wrote to each topic, "TOPIC KEY VALUE TIME HEADERS", topics
  * in the order of their names; then "end". What was thrown comes as "error TEXT" and ends the case. Columns are
  * those of {@link Lines}.
  */
@@ -41,10 +44,15 @@ public final class DslRun {
     private static final ByteArrayDeserializer READ = new ByteArrayDeserializer();
 
     /** Of this process alone: tests run several beside each other, and restarts delete what is there. */
-    private static final File STATE = new File(System.getProperty("java.io.tmpdir"),
-        "kstreams-dsl-" + ProcessHandle.current().pid());
+    private static final File STATE = new File(folder(), "kstreams-dsl-" + ProcessHandle.current().pid());
 
     private DslRun() {}
+
+    /** In memory where the system has such a folder: half of the time went into waiting for a disk. */
+    private static String folder() {
+        final String memory = "/dev/shm";
+        return new File(memory).canWrite() ? memory : System.getProperty("java.io.tmpdir");
+    }
 
     public static void main(final String[] args) throws IOException {
         // Warnings of skipped records are not what is compared.
@@ -103,7 +111,22 @@ public final class DslRun {
         settings.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, DslText.cacheBytes(lines));
         settings.put(StreamsConfig.DSL_STORE_SUPPLIERS_CLASS_CONFIG,
             BuiltInDslStoreSuppliers.InMemoryDslStoreSuppliers.class);
+        settings.put(StreamsConfig.ROCKSDB_CONFIG_SETTER_CLASS_CONFIG, Small.class);
         return settings;
+    }
+
+    /** Versioned stores are on disk whatever is asked for; each case and restart opens them anew. */
+    public static final class Small implements RocksDBConfigSetter {
+        @Override
+        public void setConfig(final String store, final Options options, final Map<String, Object> configs) {
+            options.setWriteBufferSize(256 << 10);
+            options.setAllowFAllocate(false);
+            options.setInfoLogLevel(InfoLogLevel.FATAL_LEVEL);
+        }
+
+        @Override
+        public void close(final String store, final Options options) {
+        }
     }
 
     private static void take(
