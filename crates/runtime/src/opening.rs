@@ -235,7 +235,7 @@ impl Worker {
         let input = blueprint.partitions().position(|at| at == partition).unwrap_or(0);
         let reset = blueprint.reset(input, self.shared.config.offset_reset);
         let spec = self.reset_spec(reset, id, &partition)?;
-        let timeout = self.shared.config.request_timeout;
+        let timeout = self.shared.config.patience();
         let offsets = self.shared.admin.offsets(&[(partition.clone(), spec)], timeout)?;
         let Some(task) = self.tasks.get_mut(&id) else { return Ok(()) };
         let (Some(queue), Some(offset)) = (task.queue_at(&partition), offsets.first()) else {
