@@ -3,7 +3,8 @@
 //!
 //! `--records 2000000 --rounds 3 --partitions 4 --threads 1 --value-bytes 92 --keys 100000
 //! --workloads passthrough,java-passthrough,limit-port,limit-rdkafka,count,java-count
-//! --guarantees at-least-once,exactly-once --set client.setting=value,.. (of the engine)`
+//! --guarantees at-least-once,exactly-once`, and of the engine alone
+//! `--rocks-mib 256 --set client.setting=value,..`
 //!
 //! Workloads: passthrough, chain, count, count-cached, window-count, lookup, restore, each also as
 //! `java-..`, and with `-memory` behind it for a store in memory; limit-port, limit-rdkafka. A
@@ -33,6 +34,7 @@ fn main() -> Result {
         "workloads",
         "guarantees",
         "commit-ms",
+        "rocks-mib",
         "set",
     ];
     let args = Args::read(&known)?;
@@ -147,7 +149,7 @@ fn run(broker: &Broker, workload: &str, guarantee: &str, id: &str, args: &Args) 
         command.args(["--threads", args.get("threads", "1"), "--table", "table"]);
     }
     if peer::is_own(workload) {
-        command.args(["--set", args.get("set", "")]);
+        command.args(["--set", args.get("set", ""), "--rocks-mib", args.get("rocks-mib", "")]);
     }
     command
         .args(["--records", args.get("records", "2000000")])

@@ -3,12 +3,13 @@
 //! `--bootstrap` (without it: the embedded log, filled with `--records` first) `--app-id --input
 //! --output --workload passthrough|chain|fan-out|count|count-cached|window-count|lookup|restore
 //! --store rocksdb|memory --guarantee at-least-once|exactly-once --threads --records --commit-ms
-//! --early-commit-ms --state-dir --table --keys --set client.setting=value,..`
+//! --early-commit-ms --state-dir --table --keys --rocks-mib --set client.setting=value,..`
 //!
-//! `count-cached` is the DSL's, behind a cache; `restore` fills the store of the topic `<app-id>-table-changelog`,
-//! which has `--records`, until the application runs (with `--bootstrap` alone). `lookup` joins the input with a store that is kept from the topic `--table`; a `chain` has `--depth`
-//! processors, a `fan-out` `--width` of them, one of which passes a record on. On the embedded log keys
-//! come by turns or at random (`--key-order turns|random`), with `--value-bytes` in `--partitions`.
+//! `count-cached` is the DSL's, behind a cache; `restore` (with `--bootstrap` alone) fills the store of the
+//! topic `<app-id>-table-changelog`, which has `--records`, until the application runs; `lookup` joins
+//! the input with a store that is kept from the topic `--table`; a `chain` has `--depth` processors, a
+//! `fan-out` `--width` of them, one of which passes a record on. On the embedded log keys come by turns
+//! or at random (`--key-order turns|random`), with `--value-bytes` in `--partitions`.
 
 #![expect(clippy::print_stdout, reason = "a bench program prints its figures")]
 
@@ -20,6 +21,8 @@ use kstreams::RestoreProgress;
 use kstreams::log::Log;
 use kstreams::prelude::*;
 use kstreams::random::Random;
+#[cfg(feature = "rocksdb")]
+use kstreams::state::rocks::RocksMemory;
 use kstreams::time::{Clock, SystemClock};
 use kstreams_benches::workloads::{N_READ, topology};
 use kstreams_benches::{Args, cpu_time, peak_rss_mib};
@@ -80,6 +83,7 @@ fn main() -> Result {
         "records",
         "commit-ms",
         "early-commit-ms",
+        "rocks-mib",
         "set",
         "state-dir",
         "table",
@@ -105,6 +109,10 @@ fn main() -> Result {
     if !args.get("early-commit-ms", "").is_empty() {
         let after = args.number("early-commit-ms", 0)?;
         config = config.early_commit(Duration::from_millis(after));
+    }
+    #[cfg(feature = "rocksdb")]
+    if !args.get("rocks-mib", "").is_empty() {
+        RocksMemory::set_process((args.number("rocks-mib", 0)? as usize) << 20)?;
     }
     let log = log_of(&args, n)?;
     let clock = SystemClock::new();
