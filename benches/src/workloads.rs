@@ -187,30 +187,37 @@ pub fn topology(args: &Args) -> Result<Topology> {
             topology.sink("sink", &[counts], output, (ByteArray, U64));
         }
         "restore" => {
-            let id = topology.store(key_value(args, "table", ByteArray)?);
-            let of_task = id.clone();
-            let keep = topology
-                .processor("keep", &[source], move || Keep { id: of_task.clone(), table: None });
-            topology.connect(keep, &id);
+            keep(&mut topology, args, source)?;
         }
         "lookup" => {
             let name = args.get("table", "table");
             let records = topology.source("table-source", name, (ByteArray, ByteArray));
-            let id = topology.store(key_value(args, "table", ByteArray)?);
-            let (of_keep, of_look_up) = (id.clone(), id.clone());
-            let keep = topology
-                .processor("keep", &[records], move || Keep { id: of_keep.clone(), table: None });
+            let id = keep(&mut topology, args, records)?;
+            let of_task = id.clone();
             let joined = topology.processor("look-up", &[source], move || LookUp {
-                id: of_look_up.clone(),
+                id: of_task.clone(),
                 table: None,
             });
-            topology.connect(keep, &id);
             topology.connect(joined, &id);
             topology.sink("sink", &[joined], output, (ByteArray, ByteArray));
         }
         other => return Err(format!("--workload {other}: no such workload").into()),
     }
     Ok(topology.build()?)
+}
+
+/// Keeps what `from` reads in the store "table".
+fn keep(
+    topology: &mut TopologyBuilder,
+    args: &Args,
+    from: Handle<Bytes, Bytes>,
+) -> Result<StoreId<Table>> {
+    let id = topology.store(key_value(args, "table", ByteArray)?);
+    let of_task = id.clone();
+    let keep =
+        topology.processor("keep", &[from], move || Keep { id: of_task.clone(), table: None });
+    topology.connect(keep, &id);
+    Ok(id)
 }
 
 /// Counts by key with the DSL; of several changes between two commits the last alone is told.

@@ -66,18 +66,22 @@ fn main() -> Result {
         }
         for (workload, guarantee) in turns {
             let id = format!("{workload}-{guarantee}-{round}");
-            let (output, changelog) = (format!("out-{id}"), format!("{id}-table-changelog"));
-            peer::create_topics(&log, &[&output, &changelog], n_partitions)?;
+            let mut topics = vec![format!("out-{id}")];
             if is_restore(workload) {
+                topics.push(format!("{id}-table-changelog"));
+            }
+            let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+            peer::create_topics(&log, &names, n_partitions)?;
+            if let [_, changelog] = *names {
                 // An odd factor keeps them apart, and out of order.
                 let key = |index: u64| index.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-                fill(&log, &changelog, (0..n).map(|index| (key(index), 0)), &args)?;
+                fill(&log, changelog, (0..n).map(|index| (key(index), 0)), &args)?;
             }
             let line = run(&broker, workload, guarantee, &id, &args)?;
             println!("{line}");
             let row = figures.entry(format!("{workload:<16} {guarantee}")).or_default();
             row.push(peer::figures(&line));
-            log.admin()?.delete_topics(&[output, changelog], LONG)?;
+            log.admin()?.delete_topics(&topics, LONG)?;
         }
     }
     println!(

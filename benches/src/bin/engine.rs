@@ -104,8 +104,11 @@ fn main() -> Result {
         .threads(threads)
         .guarantee(guarantee)
         .commit_interval(Duration::from_millis(args.number("commit-ms", 100)?))
-        .state_dir(&dir)
-        .on_restore(note_restored);
+        .state_dir(&dir);
+    let is_restore = args.get("workload", "") == "restore";
+    if is_restore {
+        config = config.on_restore(note_restored);
+    }
     if !args.get("early-commit-ms", "").is_empty() {
         let after = args.number("early-commit-ms", 0)?;
         config = config.early_commit(Duration::from_millis(after));
@@ -119,7 +122,6 @@ fn main() -> Result {
     let app = Streams::with_log(topology(&args)?, config, log)?;
     app.start()?;
 
-    let is_restore = args.get("workload", "") == "restore";
     let wait = |is_over: &dyn Fn() -> bool| {
         while !is_over() {
             // Parks for a moment: this thread must not cost what is measured.
