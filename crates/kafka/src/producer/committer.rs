@@ -9,6 +9,7 @@ use kstreams_core::record::TopicPartition;
 use kstreams_runtime::transport::{CommittedOffset, GroupMetadata, Waker};
 
 use super::core::Core;
+use crate::client::Deadline;
 
 /// A thread that commits, one transaction after the other; it ends when this is dropped.
 pub(super) struct Committer(Sender<Job>);
@@ -70,6 +71,17 @@ impl Job {
                 "a record of the transaction was refused",
             ));
         }
-        self.core.commit(self.timeout)
+        self.core.commit(self.timeout)?;
+        // Output of the next transaction waits meanwhile; the tasks go on.
+        let markers = Deadline::after(MARKERS);
+        while !markers.is_over() {
+            self.core.serve(markers.remaining());
+        }
+        Ok(())
     }
 }
+
+/// How long the broker is given to write a transaction's markers, which it does after it has answered.
+/// It refuses the next transaction until then, and librdkafka asks again after 20 ms, whatever its
+/// settings (`rd_kafka_txn_handle_AddPartitionsToTxn`).
+const MARKERS: Duration = Duration::from_millis(5);
