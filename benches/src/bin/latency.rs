@@ -46,7 +46,7 @@ fn main() -> Result {
         "linger-ms",
     ];
     let args = Args::read(&known)?;
-    let broker = Broker::start().map_err(|e| e.to_string())?;
+    let broker = peer::broker()?;
     let workloads = args.get("workloads", "passthrough,java-passthrough,count,java-count");
     let guarantees = args.get("guarantees", "at-least-once,exactly-once");
     println!("{:<32} {:>8} {:>8} {:>8} {:>8} ms", "", "p50", "p99", "p99.9", "max");
