@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use kstreams::time::Clock;
 
+use crate::fleet::app::SESSION;
 use crate::fleet::{self, Fleet, Settings};
 use crate::kills::setting;
 
@@ -29,6 +30,8 @@ fn a_standby_takes_over_with_what_it_lacks_alone() {
         n_standbys: 1,
         n_keys,
         rate: 2000,
+        session: SESSION,
+        remains: false,
     });
     fleet.processes.iter_mut().for_each(crate::kills::process::Process::start);
     fleet.feed_each_key();

@@ -13,7 +13,8 @@ mod topics;
 mod flights;
 // Instances that come and go.
 mod sharing;
-// Processes that are killed, paused and replaced beside a broker: tasks that stay, and standbys.
+// Processes that are killed, paused and replaced beside a broker: tasks that stay, standbys, restarts.
+mod comeback;
 mod failover;
 mod fleet;
 mod rolling;

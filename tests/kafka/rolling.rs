@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::fleet::app::SESSION;
 use crate::fleet::{self, Fleet, Settings};
 use crate::kills::setting;
 
@@ -34,6 +35,8 @@ fn run(protocol: &'static str, test: &'static str) {
         n_standbys: 0,
         n_keys: 600,
         rate: 2000,
+        session: SESSION,
+        remains: false,
     });
     fleet.processes[0].start();
     fleet.processes[1].start();

@@ -165,9 +165,38 @@ impl Streams {
     /// Called from a thread of the application itself (a processor, a listener) it only asks for
     /// the end and returns false: that thread cannot wait for itself.
     pub fn close(&self, timeout: Duration) -> bool {
+        self.end(timeout, false)
+    }
+
+    /// As [`close`](Self::close), but it stays a member of its group, as KIP-1153 offers it: for a process
+    /// that is started again soon on the same state directory. It has its tasks back with its first
+    /// request, and the others do not stop; if it stays away, its tasks wait until its session is over.
+    ///
+    /// This is for streams groups. In a classic group static members remain whichever way they are
+    /// closed ([`Config::group_instance_id`]), and all others leave, as do those of the embedded log.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # fn restart(app: &kstreams_runtime::Streams) {
+    /// // A new version of this program takes over in a moment.
+    /// let in_time = app.close_and_remain(Duration::from_secs(30));
+    /// # let _ = in_time;
+    /// # }
+    /// ```
+    ///
+    /// # Differs from Kafka Streams
+    /// There members of streams groups always leave, and those of classic groups remain unless told.
+    pub fn close_and_remain(&self, timeout: Duration) -> bool {
+        self.end(timeout, true)
+    }
+
+    fn end(&self, timeout: Duration, remains: bool) -> bool {
         let mut running = self.running.lock();
         (running.started, running.closed) = (true, true);
         let Some(shared) = running.shared.clone() else { return true };
+        if remains {
+            shared.remain();
+        }
         let own = std::thread::current().id();
         let is_own = running.threads().any(|thread| thread.handle.thread().id() == own);
         let controls: Vec<_> =

@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     /// Threads for restoring; `None` where everything happens on one thread.
     pub(crate) appliers: Option<Appliers>,
     paused: AtomicBool,
+    /// Members stay in their group when they end.
+    remains: AtomicBool,
     states: Mutex<States>,
     changed: Condvar,
     tasks: Mutex<BTreeMap<TaskId, RunningTask>>,
@@ -103,6 +105,7 @@ impl Shared {
             global_stores: Mutex::default(),
             appliers: None,
             paused: AtomicBool::new(false),
+            remains: AtomicBool::new(false),
             states: Mutex::new(States {
                 client: State::Created,
                 workers: BTreeMap::new(),
@@ -154,6 +157,15 @@ impl Shared {
 
     pub(crate) fn set_paused(&self, paused: bool) {
         self.paused.store(paused, Ordering::Relaxed);
+    }
+
+    /// Members that end from now on stay in their group.
+    pub(crate) fn remain(&self) {
+        self.remains.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn remains(&self) -> bool {
+        self.remains.load(Ordering::Relaxed)
     }
 
     pub(crate) fn state(&self) -> State {

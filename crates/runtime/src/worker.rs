@@ -374,7 +374,7 @@ impl Worker {
         self.shared.report(self.index, state);
     }
 
-    /// Ends in order: commits, closes the tasks, leaves the group.
+    /// Ends in order: commits, closes the tasks, leaves the group if it is to.
     ///
     /// # Errors
     /// If the last commit failed: its records are processed again by the next owner.
@@ -392,7 +392,12 @@ impl Worker {
             log::warn!("thread {}: {error}", self.index);
         }
         self.standbys.close_idle();
-        if let Err(error) = self.membership.leave(self.shared.config.request_timeout) {
+        let timeout = self.shared.config.request_timeout;
+        let left = match self.shared.remains() {
+            true => self.membership.remain(timeout),
+            false => self.membership.leave(timeout),
+        };
+        if let Err(error) = left {
             log::warn!("thread {}: leaving the group: {error}", self.index);
         }
         self.shared.report(self.index, WorkerState::Dead);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kstreams::log::GroupProtocol;
 use kstreams::prelude::*;
 
 use crate::counting::counted;
@@ -10,21 +11,24 @@ use crate::kills::process::Role;
 pub(crate) const INPUT: &str = "in";
 /// `count process-id` for each record, by its key.
 pub(crate) const OUTPUT: &str = "out";
-/// After which a silent member loses its tasks: with the transactions of it over.
+/// A session for those who wait for its end.
 pub(crate) const SESSION: Duration = Duration::from_secs(6);
-/// After which the broker aborts an open transaction.
-const TRANSACTION: Duration = Duration::from_secs(4);
 
 /// Runs it until this process is killed or told to end.
 pub(super) fn play(role: &Role) {
-    let config = Config::new("fleet")
+    let session = role.millis("session");
+    let mut config = Config::new("fleet")
         .guarantee(Guarantee::ExactlyOnce)
         .state_dir(role.get("state"))
-        .session_timeout(SESSION)
-        .transaction_timeout(TRANSACTION)
+        .session_timeout(session)
+        // When a member is given up its transactions are over.
+        .transaction_timeout(session * 2 / 3)
         .on_standby(|change, store| {
             log::info!("standby {} {change:?} {:?}", store.task, store.lag);
         });
+    if role.remains() && role.protocol() == GroupProtocol::Classic {
+        config = config.group_instance_id(role.get("remains"));
+    }
     role.run(&config, topology);
 }
 

@@ -32,6 +32,10 @@ pub(crate) struct Settings {
     pub(crate) n_keys: u64,
     /// Records per second.
     pub(crate) rate: u64,
+    /// After which a silent member loses its tasks.
+    pub(crate) session: Duration,
+    /// Members stay in the group when they are closed; those of classic groups are static for it.
+    pub(crate) remains: bool,
 }
 
 pub(crate) struct Fleet {
@@ -57,8 +61,11 @@ impl Fleet {
     pub(crate) fn new(settings: Settings) -> Self {
         // In streams groups the broker decides how long a session is.
         let broker = Broker::builder()
-            .property("group.streams.session.timeout.ms", app::SESSION.as_millis().to_string())
+            .property("group.streams.session.timeout.ms", settings.session.as_millis().to_string())
             .property("group.streams.heartbeat.interval.ms", "1000")
+            // As brokers have them; the harness has none.
+            .property("group.streams.initial.rebalance.delay.ms", "3000")
+            .property("group.initial.rebalance.delay.ms", "3000")
             .property("group.streams.num.standby.replicas", settings.n_standbys.to_string())
             .start()
             .unwrap();
@@ -67,9 +74,13 @@ impl Fleet {
         let folder = TempDir::new();
         let role = Role::default()
             .with("bootstrap", broker.bootstrap())
-            .with("protocol", settings.protocol);
-        let process =
-            |n: usize| Process::new(settings.test, &format!("p{n}"), folder.path(), role.clone());
+            .with("protocol", settings.protocol)
+            .with("session", settings.session.as_millis());
+        let process = |n: usize| {
+            let name = format!("p{n}");
+            let role = role.clone().with("remains", if settings.remains { &name } else { "" });
+            Process::new(settings.test, &name, folder.path(), role)
+        };
         Self {
             clock: SystemClock::new(),
             feed: Feed::new(broker.bootstrap(), INPUT, 7, settings.rate).of_keys(settings.n_keys),

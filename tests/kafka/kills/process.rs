@@ -46,7 +46,12 @@ impl Role {
         Duration::from_millis(self.get(name).parse().unwrap())
     }
 
-    fn protocol(&self) -> GroupProtocol {
+    /// It stays a member of its group when it ends in order.
+    pub(crate) fn remains(&self) -> bool {
+        !self.get("remains").is_empty()
+    }
+
+    pub(crate) fn protocol(&self) -> GroupProtocol {
         match self.get("protocol") {
             "classic" => GroupProtocol::Classic,
             _ => GroupProtocol::Auto,
@@ -76,7 +81,9 @@ impl Role {
             match app.start() {
                 Ok(()) => {
                     let _ = end.recv();
-                    assert!(app.close(CLOSE), "the application did not close in {CLOSE:?}");
+                    let in_time =
+                        if self.remains() { app.close_and_remain(CLOSE) } else { app.close(CLOSE) };
+                    assert!(in_time, "the application did not close in {CLOSE:?}");
                     return;
                 }
                 Err(error) => log::warn!("cannot start yet: {error}"),

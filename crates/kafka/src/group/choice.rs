@@ -178,6 +178,10 @@ impl Membership for KafkaMember {
         // One that was never needed has never joined.
         self.member.as_mut().map_or(Ok(()), |member| member.leave(timeout))
     }
+
+    fn remain(&mut self, timeout: Duration) -> Result {
+        self.member.as_mut().map_or(Ok(()), |member| member.remain(timeout))
+    }
 }
 
 /// How long the first poll may take to ask what the broker offers.

@@ -176,4 +176,13 @@ pub trait Membership: Send {
     /// # Errors
     /// `Timeout`; the others then wait for the session time-out.
     fn leave(&mut self, timeout: Duration) -> Result;
+
+    /// Ends without leaving: the group keeps the tasks for this member until its session is over. A
+    /// member that cannot come back as itself leaves.
+    ///
+    /// # Errors
+    /// As [`leave`](Self::leave), if it does that.
+    fn remain(&mut self, timeout: Duration) -> Result {
+        self.leave(timeout)
+    }
 }

@@ -216,6 +216,11 @@ impl Membership for StreamsMember {
         );
         Err(Error::new(ErrorKind::Timeout, text))
     }
+
+    fn remain(&mut self, _: Duration) -> Result {
+        self.beat.end();
+        Ok(())
+    }
 }
 
 impl Drop for StreamsMember {

@@ -263,3 +263,12 @@ fn leaving_is_said_once_and_final() {
     assert_eq!(state.identity().expect_err("left").kind(), ErrorKind::Closed);
     assert!(!state.leave(at(2)), "left already");
 }
+
+#[test]
+fn who_remains_says_nothing_more() {
+    let mut state = joined(&[0]);
+    state.end();
+    assert!(!state.leave(at(1)), "nothing is said when it is dropped either");
+    assert!(matches!(state.step(at(1)), Step::End));
+    assert_eq!(state.identity().expect_err("ended").kind(), ErrorKind::Closed);
+}
