@@ -1,5 +1,6 @@
-//! What the bench programs share: arguments, and what the process has cost so far.
+//! What the bench programs share: arguments, plots, and what the process has cost so far.
 
+pub mod bars;
 pub mod graphs;
 pub mod peer;
 pub mod workloads;

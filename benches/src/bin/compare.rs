@@ -4,7 +4,8 @@
 //! `--records 2000000 --rounds 3 --partitions 4 --threads 1 --value-bytes 92 --keys 100000
 //! --workloads passthrough,java-passthrough,limit-port,limit-rdkafka,count,java-count
 //! --guarantees at-least-once,exactly-once`, and of the engine alone
-//! `--rocks-mib 256 --set client.setting=value,..`
+//! `--rocks-mib 256 --set client.setting=value,..`. With `--out docs/performance` it draws the CPU time of
+//! each workload that both sides have, a plot for each guarantee.
 //!
 //! Workloads: passthrough, chain, count, count-cached, window-count, lookup, restore, each also as
 //! `java-..`, and with `-memory` behind it for a store in memory; limit-port, limit-rdkafka. A
@@ -13,11 +14,12 @@
 #![expect(clippy::print_stdout, reason = "a bench program prints its figures")]
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use kstreams::log::{KafkaLog, Log, OutgoingRecord, ProducerOptions, Sent};
 use kstreams::prelude::*;
-use kstreams_benches::{Args, peer};
+use kstreams_benches::{Args, bars, peer};
 use kstreams_broker::Broker;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -36,6 +38,7 @@ fn main() -> Result {
         "commit-ms",
         "rocks-mib",
         "set",
+        "out",
     ];
     let args = Args::read(&known)?;
     let rounds = args.number("rounds", 3)?;
@@ -54,7 +57,7 @@ fn main() -> Result {
     // The first of all makes the broker's own topics, and finds its code not compiled.
     peer::create_topics(&log, &["out-warm-up"], n_partitions)?;
     run(&broker, "passthrough", "exactly-once", "warm-up", &args)?;
-    let mut figures: BTreeMap<String, Vec<BTreeMap<String, f64>>> = BTreeMap::new();
+    let mut figures = Figures::new();
     for round in 0..rounds {
         let mut turns: Vec<(&str, &str)> = guarantees
             .split(',')
@@ -79,7 +82,7 @@ fn main() -> Result {
             }
             let line = run(&broker, workload, guarantee, &id, &args)?;
             println!("{line}");
-            let row = figures.entry(format!("{workload:<16} {guarantee}")).or_default();
+            let row = figures.entry((workload.to_owned(), guarantee.to_owned())).or_default();
             row.push(peer::figures(&line));
             log.admin()?.delete_topics(&topics, LONG)?;
         }
@@ -88,27 +91,54 @@ fn main() -> Result {
         "\n{:<32} {:>12} {:>20} {:>10} {:>8} {:>8}",
         "median of rounds", "records/s", "min..max", "cpu us/rec", "first s", "rss MB"
     );
-    for (name, rows) in &figures {
-        let of = |key: &str| {
-            let mut values: Vec<f64> =
-                rows.iter().filter_map(|row| row.get(key).copied()).collect();
-            values.sort_by(f64::total_cmp);
-            values
-        };
-        let median = |key: &str| {
-            let values = of(key);
-            values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-        };
-        let rates = of("records_per_s");
+    for ((workload, guarantee), rows) in &figures {
+        let rates = sorted(rows, "records_per_s");
         let (min, max) = (rates.first().unwrap_or(&0.0), rates.last().unwrap_or(&0.0));
         println!(
-            "{name:<32} {:>12.0} {:>20} {:>10.3} {:>8.3} {:>8.0}",
-            median("records_per_s"),
+            "{:<32} {:>12.0} {:>20} {:>10.3} {:>8.3} {:>8.0}",
+            format!("{workload:<16} {guarantee}"),
+            median(rows, "records_per_s"),
             format!("{min:.0}..{max:.0}"),
-            median("cpu_us_per_record"),
-            median("first_record_after_s"),
-            median("peak_rss_mb")
+            median(rows, "cpu_us_per_record"),
+            median(rows, "first_record_after_s"),
+            median(rows, "peak_rss_mb")
         );
+    }
+    match args.get("out", "") {
+        "" => Ok(()),
+        folder => plot(&figures, workloads, guarantees, Path::new(folder)),
+    }
+}
+
+/// By workload and guarantee: what each round came to, by name.
+type Figures = BTreeMap<(String, String), Vec<BTreeMap<String, f64>>>;
+
+fn sorted(rows: &[BTreeMap<String, f64>], figure: &str) -> Vec<f64> {
+    let mut values: Vec<f64> = rows.iter().filter_map(|row| row.get(figure).copied()).collect();
+    values.sort_by(f64::total_cmp);
+    values
+}
+
+fn median(rows: &[BTreeMap<String, f64>], figure: &str) -> f64 {
+    let values = sorted(rows, figure);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// What a record costs each side, of workloads that both have.
+fn plot(figures: &Figures, workloads: &str, guarantees: &str, folder: &Path) -> Result {
+    for guarantee in guarantees.split(',') {
+        let of = |workload: String| {
+            let rows = figures.get(&(workload, guarantee.to_owned()))?;
+            Some(median(rows, "cpu_us_per_record"))
+        };
+        let both = workloads.split(',').filter_map(|workload| {
+            let costs = [of(workload.to_owned())?, of(format!("java-{workload}"))?];
+            Some((workload.to_owned(), costs.to_vec()))
+        });
+        let groups: Vec<bars::Group> = both.collect();
+        let file = folder.join(format!("compare-{guarantee}.svg"));
+        bars::draw(&file, "CPU us per record", &["kstreams", "Kafka Streams 4.3.1"], &groups)
+            .map_err(|error| format!("{}: {error}", file.display()))?;
     }
     Ok(())
 }
