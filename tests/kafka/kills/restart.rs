@@ -58,7 +58,7 @@ fn run(role: &Role) {
 struct Restart {
     n_replayed: i64,
     was_wiped: bool,
-    /// From the start of the process to its first tasks; most of it is the session time-out of the
+    /// From the start of the process to its first tasks; Java's waits for the session time-out of the
     /// one that was killed.
     started_to_assigned: Duration,
     assigned_to_running: Duration,
