@@ -8,7 +8,7 @@ use plotters::prelude::*;
 /// A workload, and the figure of each side.
 pub type Group = (String, Vec<f64>);
 
-/// Where the bars of a group begin and end, in parts of its room.
+/// How much of a group's room its bars take.
 const SPREAD: f64 = 0.7;
 
 /// Draws an SVG with a group of bars for each workload, a bar for each of the `sides`.

@@ -36,8 +36,8 @@ import org.rocksdb.Options;
  * <p>A case is the lines of {@link DslText}, a line "input", and steps: "put TOPIC KEY VALUE TIME HEADERS" pipes
  * a record, "wait MS" moves the wall clock, "restart" is a {@link Restart}; a line "run" ends it. The answer: the
  * lines of describe(), a line "output", and after each step "step" and what it wrote to each topic,
- * "TOPIC KEY VALUE TIME HEADERS", topics in the order of their names; then "end". What was thrown comes as "error TEXT" and ends the case. Columns are
- * those of {@link Lines}.
+ * "TOPIC KEY VALUE TIME HEADERS", topics in the order of their names; then "end". What was thrown comes as
+ * "error TEXT" and ends the case. Columns are those of {@link Lines}.
  */
 public final class DslRun {
     private static final ByteArraySerializer BYTES = new ByteArraySerializer();
