@@ -51,11 +51,12 @@ impl Beat {
         result
     }
 
-    /// Leaves, and waits until the group has heard it; false if the time is over first.
-    pub(super) fn leave(&self, timeout: Duration) -> bool {
+    /// Leaves or remains, and waits until the group has heard it if it is to; false if the time is
+    /// over first.
+    pub(super) fn close(&self, timeout: Duration, how: fn(&mut State, Duration) -> bool) -> bool {
         let deadline = self.clock.monotonic().saturating_add(timeout);
         let mut state = self.state.lock();
-        if state.leave(self.clock.monotonic()) {
+        if how(&mut state, self.clock.monotonic()) {
             self.changed.notify_all();
         }
         while !state.has_left() {

@@ -41,7 +41,11 @@ impl StreamsMember {
             return Err(Error::new(ErrorKind::Config, text));
         }
         let random = Random::from_os();
-        let id = options.member_id.clone().unwrap_or_else(|| random.uuid());
+        // Nobody else has an id that was just drawn: it needs no spare.
+        let (id, spare) = match &options.member_id {
+            Some(id) => (id.clone(), Some(random.uuid())),
+            None => (random.uuid(), None),
+        };
         let endpoint = endpoint(options)?;
         let join = Join {
             rebalance_timeout_ms: i32::try_from(millis(options.rebalance_timeout))
@@ -51,7 +55,7 @@ impl StreamsMember {
         };
         let beat = Beat::start(
             &group,
-            |now| State::new(&group, id, random.uuid(), join, endpoint, now),
+            |now| State::new(&group, id, spare, join, endpoint, now),
             connect(),
         )?;
         Ok(Self { offsets: connect(), group, beat })
@@ -97,6 +101,19 @@ impl StreamsMember {
         }
         let why = error::answered(code, None, doing);
         Err(Error::new(ErrorKind::Unavailable, why.message()))
+    }
+
+    /// Ends, and waits for the group where it is to hear of it.
+    fn close(&self, timeout: Duration, how: fn(&mut State, Duration) -> bool) -> Result {
+        if self.beat.close(timeout, how) {
+            return Ok(());
+        }
+        let text = format!(
+            "group {}: leave: no answer in {timeout:?}; the others take over when the session is \
+             over",
+            self.group
+        );
+        Err(Error::new(ErrorKind::Timeout, text))
     }
 }
 
@@ -206,26 +223,17 @@ impl Membership for StreamsMember {
     }
 
     fn leave(&mut self, timeout: Duration) -> Result {
-        if self.beat.leave(timeout) {
-            return Ok(());
-        }
-        let text = format!(
-            "group {}: leave: no answer in {timeout:?}; the others take over when the session is \
-             over",
-            self.group
-        );
-        Err(Error::new(ErrorKind::Timeout, text))
+        self.close(timeout, State::leave)
     }
 
-    fn remain(&mut self, _: Duration) -> Result {
-        self.beat.end();
-        Ok(())
+    fn remain(&mut self, timeout: Duration) -> Result {
+        self.close(timeout, State::remain)
     }
 }
 
 impl Drop for StreamsMember {
     fn drop(&mut self) {
-        self.beat.leave(DROP_TIMEOUT);
+        self.beat.close(DROP_TIMEOUT, State::leave);
         self.beat.end();
     }
 }

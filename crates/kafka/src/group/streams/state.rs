@@ -18,7 +18,8 @@ use crate::wire::{Endpoint, EndpointPartitions, Heartbeat, Join};
 pub(super) struct State {
     group: String,
     member: String,
-    /// The id to go on with if another incarnation lives under ours.
+    /// The id to go on with if another incarnation lives under ours. Without one it goes already by an
+    /// id that no restart brings back.
     spare: Option<String>,
     /// When the group was last joined.
     joined: Duration,
@@ -98,7 +99,7 @@ impl State {
     pub(super) fn new(
         group: &str,
         member: String,
-        spare: String,
+        spare: Option<String>,
         join: Join,
         endpoint: Option<Endpoint>,
         now: Duration,
@@ -108,7 +109,7 @@ impl State {
         Self {
             group: group.to_owned(),
             member,
-            spare: Some(spare),
+            spare,
             joined: now,
             join,
             endpoint,
@@ -221,6 +222,16 @@ impl State {
         };
         self.due = now;
         self.phase == Phase::Leaving
+    }
+
+    /// Ends without a word if it can come back as itself, and leaves otherwise; true if there is
+    /// something to wait for.
+    pub(super) fn remain(&mut self, now: Duration) -> bool {
+        if self.spare.is_none() {
+            return self.leave(now);
+        }
+        self.end();
+        false
     }
 
     /// No more heartbeats, whatever is left to say.

@@ -15,7 +15,7 @@ fn state(endpoint: Option<Endpoint>) -> State {
         topology: WireTopology::default(),
         process: "p".to_owned(),
     };
-    State::new("g", "m".to_owned(), "spare".to_owned(), join, endpoint, Duration::ZERO)
+    State::new("g", "m".to_owned(), Some("spare".to_owned()), join, endpoint, Duration::ZERO)
 }
 
 fn at(seconds: u64) -> Duration {
@@ -150,6 +150,8 @@ fn a_member_with_a_twin_takes_another_id_once() {
         assert_eq!((join.epoch, join.member.as_str()), (0, member));
         state.answered(&join, welcome(3, Some(tasks(&[0]))), at(now));
     }
+    assert!(state.remain(at(8)), "nobody comes back under the spare id: it leaves");
+    assert_eq!(sent(&mut state, at(8)).epoch, -1);
 }
 
 #[test]
@@ -267,7 +269,7 @@ fn leaving_is_said_once_and_final() {
 #[test]
 fn who_remains_says_nothing_more() {
     let mut state = joined(&[0]);
-    state.end();
+    assert!(!state.remain(at(1)), "nothing to wait for");
     assert!(!state.leave(at(1)), "nothing is said when it is dropped either");
     assert!(matches!(state.step(at(1)), Step::End));
     assert_eq!(state.identity().expect_err("ended").kind(), ErrorKind::Closed);
