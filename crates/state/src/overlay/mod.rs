@@ -6,16 +6,17 @@
 //! frozen over cached over base; ranges need no cache, since the base has all of it. The disk never
 //! sees an uncommitted write, so a crash leaves a committed prefix and a rollback forgets two maps.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod cached;
+mod generation;
 
 use kstreams_core::Result;
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::bytes::{ByteStore, End, Fill, Mark, Writes};
-use crate::map::ByteMap;
-use crate::memory::entry_bytes;
 use crate::scan::{Page, Scan};
 use crate::small::SmallBytes;
+use cached::Cached;
+use generation::Generation;
 
 /// Committed data under an [`Overlay`].
 pub(crate) trait Base: Send + Sync + 'static {
@@ -58,90 +59,9 @@ struct Layers {
     cached: Cached,
 }
 
-/// Some writes; `None` is a delete.
-#[derive(Debug, Default)]
-struct Generation {
-    writes: ByteMap<Option<SmallBytes>>,
-    n_bytes: usize,
-}
-
-impl Generation {
-    fn set(&mut self, key: &[u8], value: Option<&[u8]>) {
-        match (self.writes.get_mut(key), value) {
-            (Some(Some(own)), Some(value)) => own.set(value),
-            (Some(own), value) => *own = value.map(SmallBytes::from),
-            (None, value) => {
-                self.n_bytes += entry_bytes(key, value.unwrap_or_default());
-                self.writes.insert(key.into(), value.map(SmallBytes::from));
-            }
-        }
-    }
-
-    fn clear(&mut self) {
-        self.writes.clear();
-        self.n_bytes = 0;
-    }
-
-    /// Takes over what `newer` holds, and empties it.
-    fn absorb(&mut self, newer: &mut Self) {
-        for (key, value) in newer.writes.drain() {
-            // Values may grow from commit to commit, so the one replaced counts as it is.
-            if let Some(old) = self.writes.get(&key) {
-                self.n_bytes -= entry_bytes(&key, old.as_deref().unwrap_or_default());
-            }
-            self.n_bytes += entry_bytes(&key, value.as_deref().unwrap_or_default());
-            self.writes.insert(key, value);
-        }
-        newer.n_bytes = 0;
-    }
-
-    /// Adds its part of a scan to `page`, deletes included.
-    fn page(&self, scan: &Scan, limit: usize, page: &mut Page) {
-        if self.writes.is_empty() {
-            page.complete = true;
-            return;
-        }
-        page.complete = self.writes.scan(scan, |key, value| {
-            if page.is_full(limit) {
-                return false;
-            }
-            page.push(key, value.as_deref());
-            true
-        });
-    }
-}
-
-/// Committed writes that are kept in memory, of all stores of the process within one bound.
-#[derive(Debug, Default)]
-struct Cached(Generation);
-
-impl Cached {
-    fn has_room(&self, n_bytes: usize) -> bool {
-        self.0.n_bytes + n_bytes <= MAX_CACHED
-            && CACHED.load(Ordering::Relaxed) + n_bytes <= MAX_CACHED_BY_ALL
-    }
-
-    fn absorb(&mut self, newer: &mut Generation) {
-        CACHED.fetch_sub(self.0.n_bytes, Ordering::Relaxed);
-        self.0.absorb(newer);
-        CACHED.fetch_add(self.0.n_bytes, Ordering::Relaxed);
-    }
-
-    fn clear(&mut self) {
-        CACHED.fetch_sub(self.0.n_bytes, Ordering::Relaxed);
-        self.0.clear();
-    }
-}
-
-impl Drop for Cached {
-    fn drop(&mut self) {
-        self.clear();
-    }
-}
-
 impl Layers {
     fn get(&self, key: &[u8]) -> Option<&Option<SmallBytes>> {
-        let older = || self.frozen.writes.get(key).or_else(|| self.cached.0.writes.get(key));
+        let older = || self.frozen.writes.get(key).or_else(|| self.cached.get(key));
         self.active.writes.get(key).or_else(older)
     }
 
@@ -166,13 +86,11 @@ impl Layers {
     /// The base has what was frozen, and has `removed` more.
     fn settle(&mut self, removed: bool) {
         self.is_frozen = false;
-        if removed || !self.cached.has_room(self.frozen.n_bytes) {
+        if removed {
             self.cached.clear();
-        }
-        if removed || !self.cached.has_room(self.frozen.n_bytes) {
             self.frozen.clear();
         } else {
-            self.cached.absorb(&mut self.frozen);
+            self.cached.take(&mut self.frozen);
         }
     }
 }
@@ -332,9 +250,3 @@ fn merge<'a>(parts: &'a [Page; 3], reverse: bool, page: &mut Page) -> Option<&'a
         }
     }
 }
-
-/// Bytes of committed writes that a store keeps in memory, and all stores together.
-const MAX_CACHED: usize = 8 << 20;
-const MAX_CACHED_BY_ALL: usize = 64 << 20;
-/// What they keep now.
-static CACHED: AtomicUsize = AtomicUsize::new(0);
