@@ -83,6 +83,12 @@ impl Rocks {
         }
     }
 
+    /// What RocksDB says of itself.
+    #[cfg(test)]
+    pub(super) fn property(&self, name: &str) -> Option<String> {
+        self.with(|db| Ok(db.property_value(name).ok().flatten())).ok().flatten()
+    }
+
     #[cold]
     fn closed(&self) -> Error {
         Error::new(ErrorKind::Closed, format!("store {} is closed", self.place.name))

@@ -38,6 +38,10 @@ impl Settings {
         options.set_memtable_prefix_bloom_ratio(MEMTABLE_BLOOM);
         options.set_max_write_buffer_number(3);
         options.set_max_background_jobs(BACKGROUND_JOBS);
+        // A restore leaves as many files as it has taken in. They are merged in the background: a
+        // commit that waited for that would take its thread out of the group.
+        options.set_level_zero_slowdown_writes_trigger(NEVER);
+        options.set_level_zero_stop_writes_trigger(NEVER);
         options.set_stats_dump_period_sec(0);
         options.set_stats_persist_period_sec(0);
         let store = store.to_owned();
@@ -102,6 +106,9 @@ const OFFSETS_WRITE_BUFFER: usize = 1 << 20;
 /// larger than some 10 bits for each entry of a full memtable.
 const ARENA_BLOCK: usize = 32 << 10;
 const MEMTABLE_BLOOM: f64 = 0.01;
+
+/// More files than a level ever has.
+const NEVER: i32 = 1 << 30;
 
 /// RocksDB's threads are shared by all databases of the process.
 const BACKGROUND_JOBS: i32 = 2;

@@ -3,6 +3,8 @@
 use kstreams_core::random::Random;
 
 use super::*;
+use crate::bytes::{End, Mark, Writes};
+use crate::overlay::Base;
 use crate::rocks::bulk::Gathered;
 use std::collections::BTreeMap;
 
@@ -159,9 +161,36 @@ fn a_window_restored_in_bulk_forgets_what_is_too_old() {
     assert_eq!(store.observed_stream_time(), Timestamp::from_millis(5_990_000));
 }
 
+/// RocksDB lets writes wait for a merge above 36 files unless it is told otherwise.
+#[test]
+fn a_commit_does_not_wait_until_what_was_restored_is_merged() {
+    let dir = TempDir::new();
+    let rocks = crate::rocks::database::Rocks::open(crate::rocks::database::Place {
+        name: "s".into(),
+        path: dir.path().to_owned(),
+        format: "test".to_owned(),
+        offset_key: "s-changelog-0".to_owned(),
+        settings: crate::rocks::Settings::default(),
+    })
+    .unwrap();
+    let end = |offset| End { mark: Mark { offset: Some(offset), ..Mark::EMPTY }, floor: None };
+    for file in 0..50 {
+        let mut fill = |writes: &mut dyn Writes| {
+            for n in 0..10_000_u64 {
+                writes.put(&(n * 50 + file).to_be_bytes(), &[0; 100]);
+            }
+            Ok(end(file as i64))
+        };
+        rocks.write(&mut fill, true).unwrap();
+        assert_eq!(rocks.mark().unwrap().offset, Some(file as i64), "in a file of its own");
+    }
+    rocks.write(&mut |_| Ok(end(50)), false).unwrap();
+    let stalls = rocks.property("rocksdb.cf-write-stall-stats").unwrap();
+    assert!(stalls.contains("total-delays: 0, total-stops: 0"), "{stalls}");
+}
+
 #[test]
 fn what_waits_is_counted_and_given_back() {
-    use crate::bytes::Writes;
     let mut gathered = Gathered::default();
     assert!(gathered.is_empty() && !gathered.is_full());
     gathered.put(b"k", &[0; 40 << 20]);
