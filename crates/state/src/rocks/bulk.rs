@@ -117,6 +117,13 @@ impl Writes for Gathered {
 
 impl Gathered {
     fn push(&mut self, key: &[u8], value: Option<&[u8]>) {
+        let n_bytes = key.len() + value.map_or(0, <[u8]>::len);
+        if self.bytes.capacity() - self.bytes.len() < n_bytes {
+            self.bytes.reserve_exact(n_bytes.max(STEP));
+        }
+        if self.entries.capacity() == self.entries.len() {
+            self.entries.reserve_exact(STEP / size_of::<Entry>());
+        }
         let mut prefix = [0; 8];
         let n = key.len().min(8);
         prefix[..n].copy_from_slice(&key[..n]);
@@ -146,9 +153,12 @@ fn table_path(dir: &Path) -> PathBuf {
 /// What all stores of the process have gathered.
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 
-/// Files of this size need no compaction soon.
-const FILE_BYTES: usize = 32 << 20;
+/// The larger a file, the fewer there are to merge afterwards.
+const FILE_BYTES: usize = 16 << 20;
 
 /// Above this much of all stores together, files may be smaller, but not below `LEAST_BYTES`.
-const MAX_WAITING: usize = 128 << 20;
+const MAX_WAITING: usize = 24 << 20;
 const LEAST_BYTES: usize = 2 << 20;
+
+/// What is gathered grows by this much: doubling would leave half of it unused.
+const STEP: usize = 1 << 20;
