@@ -26,6 +26,7 @@ use rocksdb::{
 use super::Settings;
 use super::bulk::Gathered;
 use super::fault::{OPENING, fault, io_fault};
+use super::memory::Share;
 use crate::bytes::{End, Fill, Mark, Writes};
 use crate::overlay::Base;
 use crate::scan::{Page, Scan};
@@ -33,6 +34,7 @@ use crate::scan::{Page, Scan};
 pub(super) struct Rocks {
     place: Place,
     db: RwLock<Option<DB>>,
+    _share: Share,
     mark: Mutex<Mark>,
     /// True if what is restored goes into table files.
     bulk: AtomicBool,
@@ -57,9 +59,11 @@ pub(super) struct Place {
 
 impl Rocks {
     pub(super) fn open(place: Place) -> Result<Self> {
+        let share = place.settings.memory().enter();
         let Opened { db, mark, in_bulk } = place.open()?;
         Ok(Self {
             db: RwLock::new(Some(db)),
+            _share: share,
             bulk: AtomicBool::new(in_bulk || mark.offset.is_none()),
             bulk_noted: AtomicBool::new(in_bulk),
             mark: Mutex::new(mark),

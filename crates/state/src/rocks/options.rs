@@ -21,9 +21,13 @@ pub(crate) struct Settings {
 type Configure = dyn Fn(&mut Options) + Send + Sync;
 
 impl Settings {
+    pub(super) fn memory(&self) -> &RocksMemory {
+        self.memory.as_ref().unwrap_or_else(|| RocksMemory::process())
+    }
+
     /// Options of the database and of the column family with the data.
     pub(super) fn data_options(&self, store: &str) -> Options {
-        let memory = self.memory.as_ref().unwrap_or_else(|| RocksMemory::process());
+        let memory = self.memory();
         let mut options = common(memory);
         options.create_if_missing(true);
         options.create_missing_column_families(true);
@@ -63,8 +67,7 @@ impl Settings {
 
     /// Options of the column family with the offset.
     pub(super) fn offset_options(&self) -> Options {
-        let memory = self.memory.as_ref().unwrap_or_else(|| RocksMemory::process());
-        let mut options = common(memory);
+        let mut options = common(self.memory());
         options.set_write_buffer_size(OFFSETS_WRITE_BUFFER);
         options
     }
