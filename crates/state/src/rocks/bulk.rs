@@ -13,7 +13,9 @@ use crate::bytes::Writes;
 /// What waits for the next table file.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
-    bytes: Vec<u8>,
+    /// Keys and values. One buffer that grows would be copied, and half of it unused.
+    chunks: Vec<Vec<u8>>,
+    n_bytes: usize,
     entries: Vec<Entry>,
     /// How much of [`WAITING`] is ours.
     counted: usize,
@@ -23,7 +25,8 @@ pub(super) struct Gathered {
 struct Entry {
     /// The first bytes of the key, which decide most comparisons.
     prefix: u64,
-    start: usize,
+    chunk: u32,
+    start: u32,
     key_len: u32,
     /// `u32::MAX` for a delete.
     value_len: u32,
@@ -37,12 +40,12 @@ impl Gathered {
     /// True if it is worth a file, or if all stores together have gathered too much.
     pub(super) fn is_full(&self) -> bool {
         let all = WAITING.load(Ordering::Relaxed);
-        self.bytes.len() >= FILE_BYTES || (self.bytes.len() >= LEAST_BYTES && all > MAX_WAITING)
+        self.n_bytes >= FILE_BYTES || (self.n_bytes >= LEAST_BYTES && all > MAX_WAITING)
     }
 
     /// Counts what came since the last call; done once per batch.
     pub(super) fn account(&mut self) {
-        let n_bytes = self.bytes.len() + self.entries.len() * size_of::<Entry>();
+        let n_bytes = self.n_bytes + self.entries.len() * size_of::<Entry>();
         WAITING.fetch_add(n_bytes - self.counted, Ordering::Relaxed);
         self.counted = n_bytes;
     }
@@ -60,9 +63,9 @@ impl Gathered {
         floor: Option<&[u8]>,
     ) -> Result<(), rocksdb::Error> {
         // Stable, so that of equal keys the last one written comes last.
-        let bytes = &self.bytes;
+        let chunks = &self.chunks;
         self.entries
-            .sort_by(|a, b| a.prefix.cmp(&b.prefix).then_with(|| a.key(bytes).cmp(b.key(bytes))));
+            .sort_by(|a, b| a.prefix.cmp(&b.prefix).then_with(|| a.key(chunks).cmp(b.key(chunks))));
         let path = table_path(dir);
         let mut writer = SstFileWriter::create(options);
         let mut n_written = 0;
@@ -71,12 +74,12 @@ impl Gathered {
             writer.open(&path)?;
             while let Some(entry) = self.entries.get(at) {
                 at += 1;
-                let key = entry.key(bytes);
-                let again = self.entries.get(at).is_some_and(|next| next.key(bytes) == key);
+                let key = entry.key(chunks);
+                let again = self.entries.get(at).is_some_and(|next| next.key(chunks) == key);
                 if again || floor.is_some_and(|floor| key < floor) {
                     continue;
                 }
-                match entry.value(bytes) {
+                match entry.value(chunks) {
                     Some(value) => writer.put(key, value)?,
                     None => writer.delete(key)?,
                 }
@@ -95,13 +98,15 @@ impl Gathered {
 }
 
 impl Entry {
-    fn key<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
-        &bytes[self.start..self.start + self.key_len as usize]
+    fn key<'a>(&self, chunks: &'a [Vec<u8>]) -> &'a [u8] {
+        let start = self.start as usize;
+        &chunks[self.chunk as usize][start..start + self.key_len as usize]
     }
 
-    fn value<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
-        let start = self.start + self.key_len as usize;
-        (self.value_len != u32::MAX).then(|| &bytes[start..start + self.value_len as usize])
+    fn value<'a>(&self, chunks: &'a [Vec<u8>]) -> Option<&'a [u8]> {
+        let start = self.start as usize + self.key_len as usize;
+        (self.value_len != u32::MAX)
+            .then(|| &chunks[self.chunk as usize][start..start + self.value_len as usize])
     }
 }
 
@@ -118,24 +123,32 @@ impl Writes for Gathered {
 impl Gathered {
     fn push(&mut self, key: &[u8], value: Option<&[u8]>) {
         let n_bytes = key.len() + value.map_or(0, <[u8]>::len);
-        if self.bytes.capacity() - self.bytes.len() < n_bytes {
-            self.bytes.reserve_exact(n_bytes.max(STEP));
-        }
-        if self.entries.capacity() == self.entries.len() {
-            self.entries.reserve_exact(STEP / size_of::<Entry>());
-        }
         let mut prefix = [0; 8];
         let n = key.len().min(8);
         prefix[..n].copy_from_slice(&key[..n]);
+        let (index, chunk) = self.chunk_for(n_bytes);
+        // Records of Kafka are shorter than 2 GiB.
+        let (start, key_len) = (chunk.len() as u32, key.len() as u32);
+        chunk.extend_from_slice(key);
+        chunk.extend_from_slice(value.unwrap_or_default());
+        self.n_bytes += n_bytes;
         self.entries.push(Entry {
             prefix: u64::from_be_bytes(prefix),
-            start: self.bytes.len(),
-            // Records of Kafka are shorter than 2 GiB.
-            key_len: key.len() as u32,
+            chunk: index,
+            start,
+            key_len,
             value_len: value.map_or(u32::MAX, |value| value.len() as u32),
         });
-        self.bytes.extend_from_slice(key);
-        self.bytes.extend_from_slice(value.unwrap_or_default());
+    }
+
+    /// The last chunk, a new one if it has no room for so many bytes.
+    fn chunk_for(&mut self, n_bytes: usize) -> (u32, &mut Vec<u8>) {
+        let has_room = |chunk: &Vec<u8>| chunk.capacity() - chunk.len() >= n_bytes;
+        if !self.chunks.last().is_some_and(has_room) {
+            self.chunks.push(Vec::with_capacity(n_bytes.max(CHUNK)));
+        }
+        let index = self.chunks.len() - 1;
+        (index as u32, &mut self.chunks[index])
     }
 }
 
@@ -157,8 +170,7 @@ static WAITING: AtomicUsize = AtomicUsize::new(0);
 const FILE_BYTES: usize = 16 << 20;
 
 /// Above this much of all stores together, files may be smaller, but not below `LEAST_BYTES`.
-const MAX_WAITING: usize = 24 << 20;
+const MAX_WAITING: usize = 16 << 20;
 const LEAST_BYTES: usize = 2 << 20;
 
-/// What is gathered grows by this much: doubling would leave half of it unused.
-const STEP: usize = 1 << 20;
+const CHUNK: usize = 1 << 20;
