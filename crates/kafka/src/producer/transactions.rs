@@ -17,7 +17,15 @@ use crate::group::offset_list;
 
 impl Core {
     pub(super) fn init(&mut self, timeout: Duration) -> Result {
-        let outcome = transaction::init(&self.handle, timeout);
+        let deadline = Deadline::after(timeout);
+        // Before it is connected librdkafka cannot ask for the coordinator, and tries again after
+        // 500 ms. Asking for a topic connects it, and asking again waits for the connection that
+        // replaces the first one once the cluster is known; the topic itself does not matter.
+        for _ in 0..2 {
+            let wait = deadline.remaining().min(CONNECTING);
+            let _ = self.client.client().fetch_metadata(Some(COORDINATORS), wait);
+        }
+        let outcome = transaction::init(&self.handle, deadline.remaining());
         let doing = format!("init transactions of {}", self.transactional_id);
         self.outcome(outcome, timeout, &doing)
     }
@@ -133,6 +141,10 @@ pub(super) fn cause(producer: &Arc<dyn Handle>) -> Option<Error> {
     Some(error::transactional(failure, "the transaction has failed"))
 }
 
+/// Where a broker keeps transactions.
+const COORDINATORS: &str = "__transaction_state";
+/// How long a connection is waited for; whatever hinders it, the call behind it tells.
+const CONNECTING: Duration = Duration::from_millis(500);
 /// How long an abort tries to send what is queued.
 const SEND_FIRST: Duration = Duration::from_secs(2);
 /// How long an abort waits for reports before they are served again.
