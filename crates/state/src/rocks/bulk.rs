@@ -37,10 +37,9 @@ impl Gathered {
         self.entries.is_empty()
     }
 
-    /// True if it is worth a file, or if all stores together have gathered too much.
+    /// True if it is worth a file, and all stores together have gathered enough.
     pub(super) fn is_full(&self) -> bool {
-        let all = WAITING.load(Ordering::Relaxed);
-        self.n_bytes >= FILE_BYTES || (self.n_bytes >= LEAST_BYTES && all > MAX_WAITING)
+        self.n_bytes >= LEAST_BYTES && WAITING.load(Ordering::Relaxed) > MAX_WAITING
     }
 
     /// Counts what came since the last call; done once per batch.
@@ -166,10 +165,9 @@ fn table_path(dir: &Path) -> PathBuf {
 /// What all stores of the process have gathered.
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 
-/// The larger a file, the fewer there are to merge afterwards.
-const FILE_BYTES: usize = 16 << 20;
-
-/// Above this much of all stores together, files may be smaller, but not below `LEAST_BYTES`.
+/// What all stores together may gather. The larger a file, the fewer there are to merge afterwards:
+/// one store alone makes files of this size, several that restore at a time smaller ones, but none
+/// below `LEAST_BYTES`.
 const MAX_WAITING: usize = 16 << 20;
 const LEAST_BYTES: usize = 2 << 20;
 
