@@ -51,6 +51,8 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("num.io.threads", "4"),
     ("background.threads", "2"),
     ("group.coordinator.threads", "1"),
+    // The first check, half a minute after the start, would delete the records of 1970 that tests write.
+    ("log.retention.ms", "-1"),
     ("log.cleaner.dedupe.buffer.size", "8388608"),
     ("log.cleaner.io.buffer.size", "262144"),
 ];
