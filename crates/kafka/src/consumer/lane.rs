@@ -9,7 +9,7 @@ use kstreams_runtime::transport::{Batch, Fetched};
 use rdkafka::TopicPartitionList;
 use rdkafka::error::RDKafkaErrorCode;
 
-use crate::client::Context;
+use super::fetcher::Fetcher;
 use crate::error;
 use crate::ffi::{self, Doorbell, Handle, Messages, Queue, Topic};
 
@@ -33,6 +33,7 @@ pub(super) struct PartitionLane {
     queue: Queue,
     topic: Topic,
     handle: Arc<dyn Handle>,
+    fetcher: Fetcher,
 }
 
 enum Piece {
@@ -43,7 +44,7 @@ enum Piece {
 impl PartitionLane {
     /// Begins to fetch.
     pub(super) fn start(
-        handle: &Arc<dyn Handle>,
+        fetcher: &Fetcher,
         door: &Arc<Doorbell>,
         partition: TopicPartition,
         offset: Offset,
@@ -51,8 +52,9 @@ impl PartitionLane {
         let failed = |code| {
             error::coded(code, "start reading").at_partition(&partition.topic, partition.partition)
         };
-        let topic = Topic::new(handle, &partition.topic).map_err(failed)?;
-        let queue = Queue::with_bell(handle, door);
+        let handle = fetcher.handle();
+        let topic = Topic::new(&handle, &partition.topic).map_err(failed)?;
+        let queue = Queue::with_bell(&handle, door);
         topic.start(partition.partition, offset, &queue).map_err(failed)?;
         let mut probe = TopicPartitionList::with_capacity(1);
         probe.add_partition(&partition.topic, partition.partition);
@@ -67,7 +69,8 @@ impl PartitionLane {
             door: Arc::clone(door),
             queue,
             topic,
-            handle: Arc::clone(handle),
+            handle,
+            fetcher: fetcher.clone(),
             partition,
         })
     }
@@ -76,15 +79,52 @@ impl PartitionLane {
         &self.partition
     }
 
+    /// Who fetches it.
+    pub(super) fn fetcher(&self) -> &Fetcher {
+        &self.fetcher
+    }
+
     /// Ends fetching and drops what was fetched.
-    pub(super) fn stop(self) -> Result {
+    pub(super) fn stop(&self) -> Result {
         self.topic.stop(self.partition.partition).map_err(|code| self.error(code, "stop reading"))
     }
 
+    /// Begins to fetch at another offset.
+    pub(super) fn seek(&mut self, offset: Offset) -> Result {
+        self.stop()?;
+        *self = Self::start(&self.fetcher, &self.door, self.partition.clone(), offset)?;
+        Ok(())
+    }
+
+    /// Goes on where it is, fetched by another. What it knows of the end holds until the other
+    /// one is told.
+    pub(super) fn hand_over(&mut self, fetcher: &Fetcher) -> Result {
+        self.stop()?;
+        let started = Self::start(fetcher, &self.door, self.partition.clone(), self.position)?;
+        let (end, lag, noted) = (self.end, self.lag, self.noted);
+        *self = Self { end, lag, noted, ..started };
+        Ok(())
+    }
+
+    /// True if everything that was fetched has been given out.
+    fn is_empty(&self) -> bool {
+        self.taken.is_empty() && !self.queue.may_have_messages()
+    }
+
+    /// True if it waits for the broker, which has much for it.
+    pub(super) fn starves(&self) -> bool {
+        self.is_empty() && self.lag.is_some_and(|lag| lag > MUCH)
+    }
+
+    /// True if it waits for the broker, which has nothing for it.
+    pub(super) fn rests(&self) -> bool {
+        self.is_empty() && self.end == Some(self.position)
+    }
+
     /// See [`Consumer::fetch`](kstreams_runtime::transport::Consumer::fetch).
-    pub(super) fn fetch(&mut self, max: usize, context: &Context) -> Result<Fetched> {
+    pub(super) fn fetch(&mut self, max: usize) -> Result<Fetched> {
         if self.taken.is_empty() && self.queue.may_have_messages() {
-            self.fill(max.max(1), context);
+            self.fill(max.max(1));
         }
         let records = match self.taken.pop_front() {
             Some(piece @ Piece::Records(_)) if max == 0 => {
@@ -113,7 +153,7 @@ impl PartitionLane {
     }
 
     /// Takes what the queue has and sorts records from notes.
-    fn fill(&mut self, max: usize, context: &Context) {
+    fn fill(&mut self, max: usize) {
         let mut rest = self.queue.take(max);
         while let Some((index, code)) =
             (0..rest.len()).find_map(|index| Some((index, rest.error(index)?)))
@@ -130,7 +170,7 @@ impl PartitionLane {
             }
         }
         self.push(rest);
-        if let Some((code, reason)) = context.take_partition_error() {
+        if let Some((code, reason)) = self.fetcher.context().take_partition_error() {
             self.fail(code, &reason);
         }
         if let Some(position) = ffi::position(&self.handle, &mut self.probe)
@@ -168,6 +208,9 @@ impl PartitionLane {
         error::coded(code, doing).at_partition(&self.partition.topic, self.partition.partition)
     }
 }
+
+/// So many records are worth a moment in which nobody fetches.
+const MUCH: i64 = 1000;
 
 /// The kinds that a fetch may fail with.
 fn fetch_kind(code: RDKafkaErrorCode) -> ErrorKind {

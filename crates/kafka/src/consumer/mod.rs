@@ -4,7 +4,13 @@
 //! its own queue from the first byte on, and no other partition notices when one comes or goes.
 //! The assigning consumer would need a group id, and loses what arrives between `assign` and the
 //! split of the queue.
+//!
+//! A client has one fetch under way to a broker. While the partitions with a backlog are full it is
+//! for those at their end alone, and the broker keeps it for `fetch.wait.max.ms`, however soon the
+//! others run dry. So where both are found there are two clients: what was read ahead need not last
+//! that long, and takes less memory.
 
+mod fetcher;
 mod lane;
 
 use std::collections::HashMap;
@@ -15,13 +21,10 @@ use kstreams_core::error::{Error, ErrorKind, Result};
 use kstreams_core::record::{Offset, TopicPartition};
 use kstreams_runtime::transport::{Consumer, Fetched, Isolation, Lane, Waker};
 use rdkafka::ClientConfig;
-use rdkafka::client::Client;
-use rdkafka::error::RDKafkaErrorCode;
 
-use crate::client::{Context, log};
-use crate::error;
-use crate::ffi::{self, Doorbell, EventKind, Handle, Queue};
+use crate::ffi::Doorbell;
 
+use self::fetcher::Fetcher;
 use self::lane::PartitionLane;
 
 /// The consumer of one thread.
@@ -30,9 +33,11 @@ pub(crate) struct KafkaConsumer {
     lanes: Vec<Option<PartitionLane>>,
     assigned: HashMap<TopicPartition, Lane>,
     door: Arc<Doorbell>,
-    main: Queue,
-    client: Arc<Client<Context>>,
-    handle: Arc<dyn Handle>,
+    /// Fetches all lanes, or those with a backlog.
+    first: Fetcher,
+    /// Fetches those at their end, once there were both.
+    second: Option<Fetcher>,
+    config: ClientConfig,
 }
 
 impl KafkaConsumer {
@@ -43,16 +48,13 @@ impl KafkaConsumer {
             Isolation::ReadUncommitted => "read_uncommitted",
         };
         config.set("isolation.level", level);
-        let client = ffi::reader(&config).map_err(|refused| error::refused(refused, "consumer"))?;
-        let client = Arc::new(client);
-        let handle: Arc<dyn Handle> = Arc::clone(&client) as Arc<dyn Handle>;
         Ok(Self {
             lanes: Vec::new(),
             assigned: HashMap::new(),
             door: Arc::new(Doorbell::default()),
-            main: Queue::main(&handle),
-            client,
-            handle,
+            first: Fetcher::new(&config)?,
+            second: None,
+            config,
         })
     }
 
@@ -67,7 +69,7 @@ impl KafkaConsumer {
             return Err(Error::new(ErrorKind::Config, "it is assigned already")
                 .at_partition(&partition.topic, partition.partition));
         }
-        let started = PartitionLane::start(&self.handle, &self.door, partition.clone(), offset)?;
+        let started = PartitionLane::start(&self.first, &self.door, partition.clone(), offset)?;
         let free = self.lanes.iter().position(Option::is_none);
         let number = free.unwrap_or_else(|| {
             self.lanes.push(None);
@@ -78,25 +80,43 @@ impl KafkaConsumer {
         Ok(Lane(number))
     }
 
-    /// Works off log lines and errors of the client as a whole.
-    fn serve(&self) -> Result {
-        while let Some(event) = self.main.poll(Duration::ZERO) {
-            match event.kind() {
-                EventKind::Log(level, line) => log(level, &line),
-                EventKind::Error(code, reason, fatal) => {
-                    self.client.context().trouble().note(code, &reason);
-                    if fatal || code == RDKafkaErrorCode::Fatal {
-                        return Err(Error::new(ErrorKind::Fatal, format!("consumer: {reason}")));
-                    }
-                    if error::kind(code) == ErrorKind::Authorization {
-                        let message = format!("consumer: {reason}");
-                        return Err(Error::new(ErrorKind::Authorization, message));
-                    }
-                }
-                EventKind::Deliveries | EventKind::Offsets | EventKind::Other => {}
-            }
+    /// Changes what fetches a lane; one that cannot be started again is gone.
+    fn restart(&mut self, lane: Lane, change: impl FnOnce(&mut PartitionLane) -> Result) -> Result {
+        let changed = change(self.lane(lane)?);
+        if changed.is_err()
+            && let Some(ended) = self.lanes[lane.0].take()
+        {
+            self.assigned.remove(ended.partition());
         }
-        Ok(())
+        changed
+    }
+
+    /// A lane starves: parts those with a backlog from those at their end, if one fetches both.
+    fn part(&mut self, starving: Lane) -> Result {
+        let fetcher = self.lane(starving)?.fetcher().clone();
+        let numbers = self.lanes.iter().enumerate();
+        let resting: Vec<Lane> = numbers
+            .filter_map(|(number, lane)| Some((number, lane.as_ref()?)))
+            .filter(|(_, lane)| lane.rests() && lane.fetcher().is(&fetcher))
+            .map(|(number, _)| Lane(number))
+            .collect();
+        if resting.is_empty() {
+            return Ok(());
+        }
+        if !fetcher.is(&self.first) {
+            let first = self.first.clone();
+            return self.restart(starving, |lane| lane.hand_over(&first));
+        }
+        let second = match &self.second {
+            Some(second) => second.clone(),
+            None => self.second.insert(Fetcher::new(&self.config)?).clone(),
+        };
+        resting.into_iter().try_for_each(|lane| self.restart(lane, |lane| lane.hand_over(&second)))
+    }
+
+    fn serve(&self) -> Result {
+        self.first.serve()?;
+        self.second.as_ref().map_or(Ok(()), Fetcher::serve)
     }
 }
 
@@ -127,26 +147,16 @@ impl Consumer for KafkaConsumer {
     }
 
     fn seek(&mut self, lane: Lane, offset: Offset) -> Result {
-        let (handle, door) = (Arc::clone(&self.handle), Arc::clone(&self.door));
-        let slot = self.lanes.get_mut(lane.0).and_then(Option::take);
-        let Some(old) = slot else { return self.lane(lane).map(drop) };
-        let partition = old.partition().clone();
-        let restarted = old
-            .stop()
-            .and_then(|()| PartitionLane::start(&handle, &door, partition.clone(), offset));
-        match restarted {
-            Ok(started) => self.lanes[lane.0] = Some(started),
-            Err(error) => {
-                self.assigned.remove(&partition);
-                return Err(error);
-            }
-        }
-        Ok(())
+        self.restart(lane, |lane| lane.seek(offset))
     }
 
     fn fetch(&mut self, lane: Lane, max: usize) -> Result<Fetched> {
-        let client = Arc::clone(&self.client);
-        self.lane(lane)?.fetch(max, client.context())
+        let own = self.lane(lane)?;
+        let fetched = own.fetch(max)?;
+        if fetched.records.is_none() && own.starves() {
+            self.part(lane)?;
+        }
+        Ok(fetched)
     }
 
     fn wait(&mut self, timeout: Duration) -> Result {

@@ -19,12 +19,12 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use super::contract::Fixture as _;
 use super::{Kafka, LONG};
 
-fn consumer(log: &dyn Log, isolation: Isolation) -> Box<dyn Consumer> {
+pub(super) fn consumer(log: &dyn Log, isolation: Isolation) -> Box<dyn Consumer> {
     let options = ConsumerOptions { client_id: "kafka-test".to_owned(), isolation };
     log.consumer(options).expect("a consumer")
 }
 
-fn producer(log: &dyn Log, transactional_id: Option<String>) -> Box<dyn Producer> {
+pub(super) fn producer(log: &dyn Log, transactional_id: Option<String>) -> Box<dyn Producer> {
     let options = ProducerOptions {
         client_id: "kafka-test".to_owned(),
         transactional_id,
@@ -34,7 +34,12 @@ fn producer(log: &dyn Log, transactional_id: Option<String>) -> Box<dyn Producer
 }
 
 /// Sends a value, waiting for room; tells how often there was none.
-fn send(producer: &mut dyn Producer, topic: &str, partition: i32, value: &[u8]) -> Result<usize> {
+pub(super) fn send(
+    producer: &mut dyn Producer,
+    topic: &str,
+    partition: i32,
+    value: &[u8],
+) -> Result<usize> {
     let record = OutgoingRecord {
         topic: producer.topic(topic)?,
         partition: Some(partition),
@@ -52,13 +57,13 @@ fn send(producer: &mut dyn Producer, topic: &str, partition: i32, value: &[u8]) 
     Ok(n_full)
 }
 
-fn flush(producer: &mut dyn Producer) {
+pub(super) fn flush(producer: &mut dyn Producer) {
     producer.flush(LONG).expect("flushed");
     assert!(producer.failures().is_empty());
 }
 
 /// Waits until `done` says so, for a bounded time.
-fn until(consumer: &mut dyn Consumer, mut done: impl FnMut(&mut dyn Consumer) -> bool) {
+pub(super) fn until(consumer: &mut dyn Consumer, mut done: impl FnMut(&mut dyn Consumer) -> bool) {
     let clock = SystemClock::new();
     while !done(consumer) {
         assert!(clock.monotonic() < Duration::from_secs(60), "it takes too long");
@@ -292,7 +297,7 @@ fn a_failed_record_comes_back_whole() {
 }
 
 /// Checks that offsets follow each other without a gap.
-fn take(fetched: &Fetched, next: &mut i64) {
+pub(super) fn take(fetched: &Fetched, next: &mut i64) {
     let Some(records) = &fetched.records else { return };
     for index in 0..records.len() {
         assert_eq!(records.get(index).offset, *next, "lost or doubled");

@@ -2,6 +2,7 @@
 //!
 //! One broker serves the whole process; tests that stop one start their own.
 
+mod backlog;
 #[path = "../../../../tests/contract/mod.rs"]
 mod contract;
 mod group;

@@ -1,0 +1,65 @@
+//! A client of librdkafka that reads partitions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kstreams_core::error::{Error, ErrorKind, Result};
+use rdkafka::ClientConfig;
+use rdkafka::client::Client;
+use rdkafka::error::RDKafkaErrorCode;
+
+use crate::client::{Context, log};
+use crate::error;
+use crate::ffi::{self, EventKind, Handle, Queue};
+
+/// It has one fetch at a time under way to each broker, for all partitions that have room. If none
+/// of these has anything, the broker keeps it for `fetch.wait.max.ms`.
+#[derive(Clone)]
+pub(super) struct Fetcher {
+    client: Arc<Client<Context>>,
+    main: Arc<Queue>,
+}
+
+impl Fetcher {
+    /// Connects in the background.
+    pub(super) fn new(config: &ClientConfig) -> Result<Self> {
+        let client = ffi::reader(config).map_err(|refused| error::refused(refused, "consumer"))?;
+        let client = Arc::new(client);
+        let handle: Arc<dyn Handle> = Arc::clone(&client) as Arc<dyn Handle>;
+        Ok(Self { main: Arc::new(Queue::main(&handle)), client })
+    }
+
+    pub(super) fn handle(&self) -> Arc<dyn Handle> {
+        Arc::clone(&self.client) as Arc<dyn Handle>
+    }
+
+    pub(super) fn context(&self) -> &Context {
+        self.client.context()
+    }
+
+    /// True if it is the same client.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.client, &other.client)
+    }
+
+    /// Works off log lines and errors of the client as a whole.
+    pub(super) fn serve(&self) -> Result {
+        while let Some(event) = self.main.poll(Duration::ZERO) {
+            match event.kind() {
+                EventKind::Log(level, line) => log(level, &line),
+                EventKind::Error(code, reason, fatal) => {
+                    self.context().trouble().note(code, &reason);
+                    if fatal || code == RDKafkaErrorCode::Fatal {
+                        return Err(Error::new(ErrorKind::Fatal, format!("consumer: {reason}")));
+                    }
+                    if error::kind(code) == ErrorKind::Authorization {
+                        let message = format!("consumer: {reason}");
+                        return Err(Error::new(ErrorKind::Authorization, message));
+                    }
+                }
+                EventKind::Deliveries | EventKind::Offsets | EventKind::Other => {}
+            }
+        }
+        Ok(())
+    }
+}
