@@ -27,16 +27,15 @@ impl Role {
     }
 
     /// What the engine sets unless the user does. The bounds of memory are here: a lane holds at
-    /// most 8 MiB of records plus one answer (512 KiB), or 10,000 small records and an answer of them; a
-    /// producer at most 20,000 records or 64 MiB. librdkafka takes some 350 bytes for each. Twice as
-    /// much was not faster beside a broker that answers within milliseconds; behind a long line it is.
+    /// most 8 MiB of records plus one answer (256 KiB), or 3,000 small records and an answer of them; a
+    /// producer at most 10,000 records or 64 MiB. librdkafka takes some 350 bytes for each. Three times
+    /// as much was not faster beside a broker that answers within milliseconds; behind a long line it
+    /// is.
     fn defaults(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Consumer => &[
-                // A fetch that finds the busy lanes full waits for the idle ones (fetch.wait.max.ms), and
-                // none else goes out meanwhile: 3000 halves a join's rate with a table at rest.
-                ("queued.min.messages", "10000"),
-                ("fetch.message.max.bytes", "524288"),
+                ("queued.min.messages", "3000"),
+                ("fetch.message.max.bytes", "262144"),
                 ("queued.max.messages.kbytes", "8192"),
                 // How soon a lane that was full is fetched again; 1000 by default costs 3x.
                 ("fetch.queue.backoff.ms", "5"),
@@ -46,7 +45,7 @@ impl Role {
                 ("topic.metadata.propagation.max.ms", "10000"),
             ],
             Self::Producer => &[
-                ("queue.buffering.max.messages", "20000"),
+                ("queue.buffering.max.messages", "10000"),
                 ("queue.buffering.max.kbytes", "65536"),
                 // Sending offsets right after a commit waits this long; 100 by default.
                 ("retry.backoff.ms", "10"),
