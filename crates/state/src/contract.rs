@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::bytes::{ByteStore, End, Fill, Mark, Writes};
 use crate::memory::Memory;
-use crate::overlay::{Base, Overlay};
+use crate::overlay::{Base, Keys, Overlay};
 use crate::scan::{Page, Pages, Scan};
 
 type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -214,7 +214,7 @@ fn memory() {
 fn overlay_over_a_map() {
     for seed in 0..40 {
         let base = Arc::default();
-        run(&|| Arc::new(Overlay::new(MapBase(Arc::clone(&base)))), true, seed);
+        run(&|| Arc::new(Overlay::new(MapBase(Arc::clone(&base)), Keys::Lasting)), true, seed);
     }
 }
 
@@ -258,7 +258,7 @@ impl Base for Arc<Refusing> {
 #[test]
 fn what_the_base_refuses_stays_uncommitted() {
     let base = Arc::new(Refusing::default());
-    let store = Overlay::new(Arc::clone(&base));
+    let store = Overlay::new(Arc::clone(&base), Keys::Lasting);
     store.put(b"kept", b"1").unwrap();
     store.commit(End::at(Some(1))).unwrap();
     base.1.store(true, Ordering::Relaxed);
@@ -298,7 +298,13 @@ fn overlay_over_rocksdb() {
             Some(dir.path()),
         );
         let settings = Default::default();
-        run(&|| crate::rocks::open(&"s".into(), &settings, "test", &context).unwrap(), true, seed);
+        run(
+            &|| {
+                crate::rocks::open(&"s".into(), &settings, "test", Keys::Passing, &context).unwrap()
+            },
+            true,
+            seed,
+        );
     }
 }
 

@@ -10,6 +10,7 @@ use crate::codec::{Codec, Serdes};
 use crate::core::Core;
 use crate::lru::Lru;
 use crate::memory::Memory;
+use crate::overlay::Keys;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Spec {
@@ -53,6 +54,7 @@ impl Spec {
         &self,
         serdes: &Serdes<K, V>,
         format: &str,
+        keys: Keys,
         context: StoreContext,
     ) -> Result<Core<K, V>> {
         let format = serdes.envelope.prefix().to_owned() + format;
@@ -61,11 +63,11 @@ impl Spec {
             Backing::Lru(max) => (Arc::new(Lru::new(*max)), false),
             #[cfg(feature = "rocksdb")]
             Backing::Rocks(settings) => {
-                (crate::rocks::open(&self.name, settings, &format, &context)?, true)
+                (crate::rocks::open(&self.name, settings, &format, keys, &context)?, true)
             }
         };
         #[cfg(not(feature = "rocksdb"))]
-        let _ = format;
+        let _ = (format, keys);
         if serdes.envelope.headers {
             context.times.keep_headers();
         }

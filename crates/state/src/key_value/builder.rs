@@ -8,6 +8,7 @@ use kstreams_core::store::{ChangelogConfig, StoreBuilder, StoreContext};
 
 use crate::codec::Serdes;
 use crate::key_value::KeyValueStore;
+use crate::overlay::Keys;
 use crate::spec::{Backing, Spec, spec_methods};
 use crate::{Headed, Stamped};
 
@@ -94,7 +95,7 @@ impl<K: 'static, V: 'static> StoreBuilder for KeyValue<K, V> {
     }
 
     fn build(&self, context: StoreContext) -> Result<Self::Store> {
-        Ok(KeyValueStore::new(self.spec.open(&self.serdes, "key-value", context)?))
+        Ok(KeyValueStore::new(self.spec.open(&self.serdes, "key-value", Keys::Lasting, context)?))
     }
 }
 

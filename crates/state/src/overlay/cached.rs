@@ -3,24 +3,35 @@
 //!
 //! It is worth its memory only where keys come back. So each time it is full it forgets all, and if
 //! too little was read of what it held it rests for some commits. Windows, whose keys are soon past,
-//! cost little then.
+//! have less of it from the start.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::Keys;
 use super::generation::Generation;
 use crate::small::SmallBytes;
 
 /// A part of what the base holds.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Cached {
     held: Generation,
     /// Reads that it has answered since it was last empty.
     n_hits: AtomicUsize,
     /// Commits that it does not take.
     rest: u32,
+    /// Bytes that it may keep.
+    max: usize,
 }
 
 impl Cached {
+    pub(super) fn new(keys: Keys) -> Self {
+        let max = match keys {
+            Keys::Lasting => MAX,
+            Keys::Passing => MAX_PASSING,
+        };
+        Self { held: Generation::default(), n_hits: AtomicUsize::new(0), rest: 0, max }
+    }
+
     pub(super) fn get(&self, key: &[u8]) -> Option<&Option<SmallBytes>> {
         let found = self.held.writes.get(key)?;
         // One task reads all the time, others seldom: a hit that is lost between two does not matter.
@@ -53,7 +64,8 @@ impl Cached {
     }
 
     fn has_room(&self, n_bytes: usize) -> bool {
-        self.held.n_bytes + n_bytes <= MAX && CACHED.load(Ordering::Relaxed) + n_bytes <= MAX_BY_ALL
+        self.held.n_bytes + n_bytes <= self.max
+            && CACHED.load(Ordering::Relaxed) + n_bytes <= MAX_BY_ALL
     }
 
     /// Forgets all, and rests if that was of little use.
@@ -75,6 +87,7 @@ impl Drop for Cached {
 
 /// Bytes that a store may keep, and all stores of the process together.
 const MAX: usize = 4 << 20;
+const MAX_PASSING: usize = 1 << 20;
 const MAX_BY_ALL: usize = 64 << 20;
 /// So many commits pass before what has not paid is tried again.
 const REST: u32 = 256;
@@ -100,7 +113,7 @@ mod tests {
 
     /// How many of many commits find it at rest.
     fn n_at_rest(n_read: usize) -> usize {
-        let mut cached = Cached::default();
+        let mut cached = Cached::new(Keys::Lasting);
         let mut n_at_rest = 0;
         for n in 0..2000 {
             commit(&mut cached, n * 1000..n * 1000 + 1000, n_read);
@@ -119,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_write_replaces_what_is_kept() {
-        let mut cached = Cached::default();
+        let mut cached = Cached::new(Keys::Lasting);
         commit(&mut cached, 0..10, 0);
         let mut newer = Generation::default();
         newer.set(&3_u32.to_be_bytes(), None);
@@ -130,9 +143,23 @@ mod tests {
 
     #[test]
     fn a_commit_larger_than_the_room_is_not_kept() {
-        let mut cached = Cached::default();
+        let mut cached = Cached::new(Keys::Lasting);
         commit(&mut cached, 0..10, 0);
         commit(&mut cached, 5..200_000, 0);
         assert!(cached.held.writes.is_empty(), "not even what it has replaced");
+    }
+
+    #[test]
+    fn keys_that_pass_have_less_room() {
+        let most = |keys| {
+            let mut cached = Cached::new(keys);
+            let sizes = (0..200).map(|n| {
+                commit(&mut cached, n * 1000..n * 1000 + 1000, 1000);
+                cached.held.n_bytes
+            });
+            sizes.max().unwrap()
+        };
+        assert!(most(Keys::Passing) <= MAX_PASSING);
+        assert!(most(Keys::Lasting) > MAX / 2);
     }
 }

@@ -43,13 +43,23 @@ pub(crate) trait Base: Send + Sync + 'static {
     fn wipe(&self) -> Result;
 }
 
+/// How the keys of a store are used.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Keys {
+    /// Any may come back.
+    Lasting,
+    /// Those of a time are soon past.
+    Passing,
+}
+
 #[derive(Debug)]
 pub(crate) struct Overlay<B> {
     layers: RwLock<Layers>,
+    keys: Keys,
     base: B,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Layers {
     active: Generation,
     /// What the next commit is of, if it was fixed.
@@ -60,6 +70,15 @@ struct Layers {
 }
 
 impl Layers {
+    fn new(keys: Keys) -> Self {
+        Self {
+            active: Generation::default(),
+            frozen: Generation::default(),
+            is_frozen: false,
+            cached: Cached::new(keys),
+        }
+    }
+
     fn get(&self, key: &[u8]) -> Option<&Option<SmallBytes>> {
         let older = || self.frozen.writes.get(key).or_else(|| self.cached.get(key));
         self.active.writes.get(key).or_else(older)
@@ -96,8 +115,8 @@ impl Layers {
 }
 
 impl<B: Base> Overlay<B> {
-    pub(crate) fn new(base: B) -> Self {
-        Self { layers: RwLock::default(), base }
+    pub(crate) fn new(base: B, keys: Keys) -> Self {
+        Self { layers: RwLock::new(Layers::new(keys)), keys, base }
     }
 
     /// The layers, the uncommitted ones with an order, which the first scan builds.
@@ -212,12 +231,12 @@ impl<B: Base> ByteStore for Overlay<B> {
     }
 
     fn close(&self) -> Result {
-        *self.layers.write() = Layers::default();
+        *self.layers.write() = Layers::new(self.keys);
         self.base.close()
     }
 
     fn wipe(&self) -> Result {
-        *self.layers.write() = Layers::default();
+        *self.layers.write() = Layers::new(self.keys);
         self.base.wipe()
     }
 }

@@ -15,7 +15,7 @@ use kstreams_core::store::StoreContext;
 use kstreams_core::{Error, ErrorKind, Result};
 
 use crate::bytes::ByteStore;
-use crate::overlay::Overlay;
+use crate::overlay::{Keys, Overlay};
 
 pub use memory::RocksMemory;
 pub(crate) use options::Settings;
@@ -25,6 +25,7 @@ pub(crate) fn open(
     name: &Arc<str>,
     settings: &Settings,
     format: &str,
+    keys: Keys,
     context: &StoreContext,
 ) -> Result<Arc<dyn ByteStore>> {
     let Some(dir) = &context.dir else {
@@ -40,5 +41,5 @@ pub(crate) fn open(
         offset_key: format!("{}-{}", context.changelog_topic, context.task.partition),
         settings: settings.clone(),
     })?;
-    Ok(Arc::new(Overlay::new(rocks)))
+    Ok(Arc::new(Overlay::new(rocks, keys)))
 }

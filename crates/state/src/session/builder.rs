@@ -11,6 +11,7 @@ use kstreams_core::time::millis;
 
 use crate::Headed;
 use crate::codec::Serdes;
+use crate::overlay::Keys;
 use crate::segments::{Retention, Segments};
 use crate::session::SessionStore;
 use crate::spec::{Backing, Spec, spec_methods};
@@ -95,7 +96,7 @@ impl<K: 'static, V: 'static> StoreBuilder for Sessions<K, V> {
 
     fn build(&self, context: StoreContext) -> Result<Self::Store> {
         let format = format!("session/{}", self.retention.segment_interval);
-        let core = self.spec.open(&self.serdes, &format, context)?;
+        let core = self.spec.open(&self.serdes, &format, Keys::Passing, context)?;
         let segments = Segments::new(self.retention, core.bytes.mark()?, !core.persistent);
         Ok(SessionStore::new(core, Arc::new(segments)))
     }

@@ -10,6 +10,7 @@ use kstreams_core::store::{ChangelogConfig, Cleanup, StoreBuilder, StoreContext}
 use kstreams_core::time::millis;
 
 use crate::codec::Serdes;
+use crate::overlay::Keys;
 use crate::segments::{Retention, Segments};
 use crate::spec::{Backing, Spec, spec_methods};
 use crate::versioned::VersionedStore;
@@ -87,7 +88,7 @@ impl<K: 'static, V: 'static> StoreBuilder for Versioned<K, V> {
 
     fn build(&self, context: StoreContext) -> Result<Self::Store> {
         let format = format!("versioned/{}", self.retention.segment_interval);
-        let core = self.spec.open(&self.serdes, &format, context)?;
+        let core = self.spec.open(&self.serdes, &format, Keys::Lasting, context)?;
         let segments = Segments::new(self.retention, core.bytes.mark()?, false);
         Ok(VersionedStore::new(core, Arc::new(segments)))
     }
