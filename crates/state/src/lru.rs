@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use crate::bytes::{ByteStore, End, Fill, Mark, Writes};
 use crate::memory::Memory;
 use crate::scan::{Page, Scan};
-use crate::small::SmallBytes;
+use crate::small::SmallKey;
 
 #[derive(Debug)]
 pub(crate) struct Lru {
@@ -30,9 +30,9 @@ impl Lru {
 struct Usage {
     max_entries: usize,
     now: u64,
-    last_use: HashMap<SmallBytes, u64>,
-    oldest_first: BTreeMap<u64, SmallBytes>,
-    pushed_out: Option<SmallBytes>,
+    last_use: HashMap<SmallKey, u64>,
+    oldest_first: BTreeMap<u64, SmallKey>,
+    pushed_out: Option<SmallKey>,
 }
 
 impl Usage {
@@ -56,7 +56,7 @@ impl Usage {
     }
 
     /// The key that has to leave, if there are too many.
-    fn push_out(&mut self) -> Option<SmallBytes> {
+    fn push_out(&mut self) -> Option<SmallKey> {
         if self.last_use.len() <= self.max_entries {
             return None;
         }

@@ -10,14 +10,14 @@ use std::ops::Bound;
 use foldhash::quality::RandomState;
 
 use crate::scan::Scan;
-use crate::small::SmallBytes;
+use crate::small::SmallKey;
 
 #[derive(Debug)]
 pub(crate) struct ByteMap<V> {
     /// Keys come from outside: the hash is seeded, as the standard one, which costs several times as
     /// much for keys as short as these.
-    entries: HashMap<SmallBytes, V, RandomState>,
-    order: Option<BTreeSet<SmallBytes>>,
+    entries: HashMap<SmallKey, V, RandomState>,
+    order: Option<BTreeSet<SmallKey>>,
 }
 
 impl<V> Default for ByteMap<V> {
@@ -35,14 +35,14 @@ impl<V> ByteMap<V> {
         self.entries.get_mut(key)
     }
 
-    pub(crate) fn insert(&mut self, key: SmallBytes, value: V) {
+    pub(crate) fn insert(&mut self, key: SmallKey, value: V) {
         if let Some(order) = &mut self.order {
             order.insert(key.clone());
         }
         self.entries.insert(key, value);
     }
 
-    pub(crate) fn remove(&mut self, key: &[u8]) -> Option<(SmallBytes, V)> {
+    pub(crate) fn remove(&mut self, key: &[u8]) -> Option<(SmallKey, V)> {
         let removed = self.entries.remove_entry(key)?;
         if let Some(order) = &mut self.order {
             order.remove(key);
@@ -59,7 +59,7 @@ impl<V> ByteMap<V> {
     }
 
     /// Takes all entries out; memory and the wish for an order stay.
-    pub(crate) fn drain(&mut self) -> impl Iterator<Item = (SmallBytes, V)> {
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = (SmallKey, V)> {
         if let Some(order) = &mut self.order {
             order.clear();
         }
@@ -67,10 +67,13 @@ impl<V> ByteMap<V> {
     }
 
     /// All entries, by key.
-    pub(crate) fn sorted(&self) -> Vec<(&SmallBytes, &V)> {
-        let mut all: Vec<_> = self.entries.iter().collect();
-        all.sort_unstable_by_key(|(key, _)| *key);
-        all
+    pub(crate) fn sorted(&self) -> Vec<(&SmallKey, &V)> {
+        let mut all: Vec<_> = self.entries.iter().map(|entry| (head(entry.0), entry)).collect();
+        // Most of them differ in their heads, which lie side by side.
+        all.sort_unstable_by(|(a, (key, _)), (b, (other, _))| {
+            a.cmp(b).then_with(|| key.cmp(other))
+        });
+        all.into_iter().map(|(_, entry)| entry).collect()
     }
 
     /// Empties it; memory and the wish for an order stay.
@@ -94,14 +97,50 @@ impl<V> ByteMap<V> {
 
     /// Visits the entries of a scan in its direction, until `visit` returns false; true if it came
     /// to the end. The map must be ordered, and the scan not empty.
-    pub(crate) fn scan(&self, scan: &Scan, mut visit: impl FnMut(&SmallBytes, &V) -> bool) -> bool {
+    pub(crate) fn scan(&self, scan: &Scan, mut visit: impl FnMut(&SmallKey, &V) -> bool) -> bool {
         let Some(order) = &self.order else {
             debug_assert!(false, "scan of a map without order");
             return true;
         };
         let to = scan.to.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
         let range = order.range::<[u8], _>((Bound::Included(&scan.from[..]), to));
-        let mut each = |key: &SmallBytes| self.entries.get(key).is_none_or(|v| visit(key, v));
+        let mut each = |key: &SmallKey| self.entries.get(key).is_none_or(|v| visit(key, v));
         if scan.reverse { range.rev().all(&mut each) } else { { range }.all(&mut each) }
+    }
+}
+
+/// The first bytes of a key, in the order of keys; what is missing counts as zeros.
+fn head(key: &[u8]) -> u128 {
+    let mut head = [0; 16];
+    let len = key.len().min(head.len());
+    head[..len].copy_from_slice(&key[..len]);
+    u128::from_be_bytes(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sorted_as_bytes_are() {
+        let head = [7; 16];
+        let long = |tail: &[u8]| [&head[..], tail].concat();
+        let keys: [&[u8]; 9] = [
+            b"",
+            b"\0",
+            b"\0\0",
+            b"\0\x01",
+            b"\x01",
+            &head[..15],
+            &head,
+            &long(b"\0"),
+            &long(b"\xff\0"),
+        ];
+        let mut map = ByteMap::default();
+        for key in keys.iter().rev() {
+            map.insert((*key).into(), ());
+        }
+        let sorted: Vec<&[u8]> = map.sorted().into_iter().map(|(key, ())| &**key).collect();
+        assert_eq!(sorted, keys);
     }
 }

@@ -10,7 +10,7 @@ use parking_lot::{RwLock, RwLockWriteGuard};
 use crate::bytes::{ByteStore, End, Fill, Mark, Writes};
 use crate::map::ByteMap;
 use crate::scan::{Page, Scan};
-use crate::small::SmallBytes;
+use crate::small::{SmallBytes, SmallKey};
 
 #[derive(Debug)]
 pub(crate) struct Memory {
@@ -22,7 +22,7 @@ struct Inner {
     map: ByteMap<Slot>,
     mark: Mark,
     /// What rollback puts back, in the order of the writes; `None` where nothing may be undone.
-    journal: Option<Vec<(SmallBytes, Option<SmallBytes>)>>,
+    journal: Option<Vec<(SmallKey, Option<SmallBytes>)>>,
     /// Counts commits and freezes: a slot of this epoch is in the journal already.
     epoch: u32,
     /// How much of the journal the next commit settles, if not all.
@@ -70,7 +70,7 @@ impl Inner {
             }
             return;
         }
-        let key = SmallBytes::from(key);
+        let key = SmallKey::from(key);
         if let Some(journal) = &mut self.journal {
             self.uncommitted_bytes += entry_bytes(&key, value);
             journal.push((key.clone(), None));
@@ -240,7 +240,7 @@ impl ByteStore for Memory {
 
 /// What an entry of a map or journal takes beside its bytes, roughly.
 pub(crate) fn entry_bytes(key: &[u8], value: &[u8]) -> usize {
-    key.len() + value.len() + 2 * size_of::<SmallBytes>()
+    key.len() + value.len() + size_of::<(SmallKey, SmallBytes)>()
 }
 
 /// Entries of the journal that are kept as memory from commit to commit.

@@ -9,14 +9,21 @@ use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// Three words; clones of long strings share them.
+/// A value, in three words.
+pub(crate) type SmallBytes = Small<22>;
+
+/// A key, in four: one of 10 bytes with its segment, window and number fits, as it lies in a store of
+/// windows.
+pub(crate) type SmallKey = Small<30>;
+
+/// Up to `INLINE` bytes beside their length and the enum's tag; clones of longer strings share them.
 #[derive(Clone)]
-pub(crate) enum SmallBytes {
+pub(crate) enum Small<const INLINE: usize> {
     Inline { len: u8, data: [u8; INLINE] },
     Heap(Arc<[u8]>),
 }
 
-impl SmallBytes {
+impl<const INLINE: usize> Small<INLINE> {
     /// Takes other bytes; keeps its memory if they are of the same length.
     pub(crate) fn set(&mut self, bytes: &[u8]) {
         if let Self::Heap(own) = self
@@ -30,7 +37,7 @@ impl SmallBytes {
     }
 }
 
-impl From<&[u8]> for SmallBytes {
+impl<const INLINE: usize> From<&[u8]> for Small<INLINE> {
     fn from(bytes: &[u8]) -> Self {
         if bytes.len() > INLINE {
             return Self::Heap(bytes.into());
@@ -41,7 +48,7 @@ impl From<&[u8]> for SmallBytes {
     }
 }
 
-impl Deref for SmallBytes {
+impl<const INLINE: usize> Deref for Small<INLINE> {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -52,55 +59,52 @@ impl Deref for SmallBytes {
     }
 }
 
-impl Borrow<[u8]> for SmallBytes {
+impl<const INLINE: usize> Borrow<[u8]> for Small<INLINE> {
     fn borrow(&self) -> &[u8] {
         self
     }
 }
 
-impl Hash for SmallBytes {
+impl<const INLINE: usize> Hash for Small<INLINE> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (**self).hash(state);
     }
 }
 
-impl PartialEq for SmallBytes {
+impl<const INLINE: usize> PartialEq for Small<INLINE> {
     fn eq(&self, other: &Self) -> bool {
         **self == **other
     }
 }
 
-impl Eq for SmallBytes {}
+impl<const INLINE: usize> Eq for Small<INLINE> {}
 
-impl PartialOrd for SmallBytes {
+impl<const INLINE: usize> PartialOrd for Small<INLINE> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for SmallBytes {
+impl<const INLINE: usize> Ord for Small<INLINE> {
     fn cmp(&self, other: &Self) -> Ordering {
         (**self).cmp(&**other)
     }
 }
 
-impl fmt::Debug for SmallBytes {
+impl<const INLINE: usize> fmt::Debug for Small<INLINE> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (**self).fmt(f)
     }
 }
-
-/// What fits beside a length and the enum's tag into three words.
-const INLINE: usize = 22;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn three_words_whatever_the_length() {
-        assert_eq!(size_of::<SmallBytes>(), 24);
-        for len in [0, 1, INLINE, INLINE + 1, 1000] {
+    fn they_are_small_whatever_the_length() {
+        assert_eq!((size_of::<Option<SmallBytes>>(), size_of::<SmallKey>()), (24, 32));
+        for len in [0, 1, 22, 23, 1000] {
             let bytes = vec![7; len];
             let mut small = SmallBytes::from(&bytes[..]);
             assert_eq!(*small, bytes);
