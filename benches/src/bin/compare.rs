@@ -121,7 +121,8 @@ fn sorted(rows: &[BTreeMap<String, f64>], figure: &str) -> Vec<f64> {
 
 fn median(rows: &[BTreeMap<String, f64>], figure: &str) -> f64 {
     let values = sorted(rows, figure);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+    let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
+    f64::midpoint(at(values.len().saturating_sub(1) / 2), at(values.len() / 2))
 }
 
 /// What a record costs each side, of workloads that both have.
