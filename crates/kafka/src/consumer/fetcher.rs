@@ -14,32 +14,27 @@ use crate::ffi::{self, EventKind, Handle, Queue};
 
 /// It has one fetch at a time under way to each broker, for all partitions that have room. If none
 /// of these has anything, the broker keeps it for `fetch.wait.max.ms`.
-#[derive(Clone)]
 pub(super) struct Fetcher {
+    main: Queue,
     client: Arc<Client<Context>>,
-    main: Arc<Queue>,
+    handle: Arc<dyn Handle>,
 }
 
 impl Fetcher {
     /// Connects in the background.
-    pub(super) fn new(config: &ClientConfig) -> Result<Self> {
+    pub(super) fn new(config: &ClientConfig) -> Result<Arc<Self>> {
         let client = ffi::reader(config).map_err(|refused| error::refused(refused, "consumer"))?;
         let client = Arc::new(client);
         let handle: Arc<dyn Handle> = Arc::clone(&client) as Arc<dyn Handle>;
-        Ok(Self { main: Arc::new(Queue::main(&handle)), client })
+        Ok(Arc::new(Self { main: Queue::main(&handle), client, handle }))
     }
 
-    pub(super) fn handle(&self) -> Arc<dyn Handle> {
-        Arc::clone(&self.client) as Arc<dyn Handle>
+    pub(super) fn handle(&self) -> &Arc<dyn Handle> {
+        &self.handle
     }
 
     pub(super) fn context(&self) -> &Context {
         self.client.context()
-    }
-
-    /// True if it is the same client.
-    pub(super) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.client, &other.client)
     }
 
     /// Works off log lines and errors of the client as a whole.

@@ -11,7 +11,7 @@ use rdkafka::error::RDKafkaErrorCode;
 
 use super::fetcher::Fetcher;
 use crate::error;
-use crate::ffi::{self, Doorbell, Handle, Messages, Queue, Topic};
+use crate::ffi::{self, Doorbell, Messages, Queue, Topic};
 
 /// A partition that is being fetched.
 pub(super) struct PartitionLane {
@@ -32,8 +32,7 @@ pub(super) struct PartitionLane {
     door: Arc<Doorbell>,
     queue: Queue,
     topic: Topic,
-    handle: Arc<dyn Handle>,
-    fetcher: Fetcher,
+    fetcher: Arc<Fetcher>,
 }
 
 enum Piece {
@@ -44,7 +43,7 @@ enum Piece {
 impl PartitionLane {
     /// Begins to fetch.
     pub(super) fn start(
-        fetcher: &Fetcher,
+        fetcher: &Arc<Fetcher>,
         door: &Arc<Doorbell>,
         partition: TopicPartition,
         offset: Offset,
@@ -53,8 +52,8 @@ impl PartitionLane {
             error::coded(code, "start reading").at_partition(&partition.topic, partition.partition)
         };
         let handle = fetcher.handle();
-        let topic = Topic::new(&handle, &partition.topic).map_err(failed)?;
-        let queue = Queue::with_bell(&handle, door);
+        let topic = Topic::new(handle, &partition.topic).map_err(failed)?;
+        let queue = Queue::with_bell(handle, door);
         topic.start(partition.partition, offset, &queue).map_err(failed)?;
         let mut probe = TopicPartitionList::with_capacity(1);
         probe.add_partition(&partition.topic, partition.partition);
@@ -69,8 +68,7 @@ impl PartitionLane {
             door: Arc::clone(door),
             queue,
             topic,
-            handle,
-            fetcher: fetcher.clone(),
+            fetcher: Arc::clone(fetcher),
             partition,
         })
     }
@@ -80,7 +78,7 @@ impl PartitionLane {
     }
 
     /// Who fetches it.
-    pub(super) fn fetcher(&self) -> &Fetcher {
+    pub(super) fn fetcher(&self) -> &Arc<Fetcher> {
         &self.fetcher
     }
 
@@ -91,19 +89,22 @@ impl PartitionLane {
 
     /// Begins to fetch at another offset.
     pub(super) fn seek(&mut self, offset: Offset) -> Result {
-        self.stop()?;
-        *self = Self::start(&self.fetcher, &self.door, self.partition.clone(), offset)?;
+        *self = self.restarted(&self.fetcher, offset)?;
         Ok(())
     }
 
     /// Goes on where it is, fetched by another. What it knows of the end holds until the other
     /// one is told.
-    pub(super) fn hand_over(&mut self, fetcher: &Fetcher) -> Result {
-        self.stop()?;
-        let started = Self::start(fetcher, &self.door, self.partition.clone(), self.position)?;
-        let (end, lag, noted) = (self.end, self.lag, self.noted);
-        *self = Self { end, lag, noted, ..started };
+    pub(super) fn hand_over(&mut self, fetcher: &Arc<Fetcher>) -> Result {
+        let restarted = self.restarted(fetcher, self.position)?;
+        *self = Self { end: self.end, lag: self.lag, noted: self.noted, ..restarted };
         Ok(())
+    }
+
+    /// Ends, and begins anew.
+    fn restarted(&self, fetcher: &Arc<Fetcher>, offset: Offset) -> Result<Self> {
+        self.stop()?;
+        Self::start(fetcher, &self.door, self.partition.clone(), offset)
     }
 
     /// True if everything that was fetched has been given out.
@@ -173,7 +174,7 @@ impl PartitionLane {
         if let Some((code, reason)) = self.fetcher.context().take_partition_error() {
             self.fail(code, &reason);
         }
-        if let Some(position) = ffi::position(&self.handle, &mut self.probe)
+        if let Some(position) = ffi::position(self.fetcher.handle(), &mut self.probe)
             && Some(position) != self.noted
         {
             self.ahead = self.ahead.max(position);

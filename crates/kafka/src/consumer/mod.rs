@@ -34,9 +34,9 @@ pub(crate) struct KafkaConsumer {
     assigned: HashMap<TopicPartition, Lane>,
     door: Arc<Doorbell>,
     /// Fetches all lanes, or those with a backlog.
-    first: Fetcher,
+    first: Arc<Fetcher>,
     /// Fetches those at their end, once there were both.
-    second: Option<Fetcher>,
+    second: Option<Arc<Fetcher>>,
     config: ClientConfig,
 }
 
@@ -80,7 +80,7 @@ impl KafkaConsumer {
         Ok(Lane(number))
     }
 
-    /// Changes what fetches a lane; one that cannot be started again is gone.
+    /// Lets a lane begin anew; one that cannot is gone.
     fn restart(&mut self, lane: Lane, change: impl FnOnce(&mut PartitionLane) -> Result) -> Result {
         let changed = change(self.lane(lane)?);
         if changed.is_err()
@@ -93,30 +93,30 @@ impl KafkaConsumer {
 
     /// A lane starves: parts those with a backlog from those at their end, if one fetches both.
     fn part(&mut self, starving: Lane) -> Result {
-        let fetcher = self.lane(starving)?.fetcher().clone();
+        let fetcher = Arc::clone(self.lane(starving)?.fetcher());
         let numbers = self.lanes.iter().enumerate();
         let resting: Vec<Lane> = numbers
             .filter_map(|(number, lane)| Some((number, lane.as_ref()?)))
-            .filter(|(_, lane)| lane.rests() && lane.fetcher().is(&fetcher))
+            .filter(|(_, lane)| lane.rests() && Arc::ptr_eq(lane.fetcher(), &fetcher))
             .map(|(number, _)| Lane(number))
             .collect();
         if resting.is_empty() {
             return Ok(());
         }
-        if !fetcher.is(&self.first) {
-            let first = self.first.clone();
+        if !Arc::ptr_eq(&fetcher, &self.first) {
+            let first = Arc::clone(&self.first);
             return self.restart(starving, |lane| lane.hand_over(&first));
         }
         let second = match &self.second {
-            Some(second) => second.clone(),
-            None => self.second.insert(Fetcher::new(&self.config)?).clone(),
+            Some(second) => Arc::clone(second),
+            None => Arc::clone(self.second.insert(Fetcher::new(&self.config)?)),
         };
         resting.into_iter().try_for_each(|lane| self.restart(lane, |lane| lane.hand_over(&second)))
     }
 
     fn serve(&self) -> Result {
         self.first.serve()?;
-        self.second.as_ref().map_or(Ok(()), Fetcher::serve)
+        self.second.as_ref().map_or(Ok(()), |second| second.serve())
     }
 }
 
