@@ -10,7 +10,7 @@ use std::ops::Bound;
 use foldhash::quality::RandomState;
 
 use crate::scan::Scan;
-use crate::small::SmallKey;
+use crate::small::{SmallKey, head};
 
 #[derive(Debug)]
 pub(crate) struct ByteMap<V> {
@@ -68,7 +68,8 @@ impl<V> ByteMap<V> {
 
     /// All entries, by key.
     pub(crate) fn sorted(&self) -> Vec<(&SmallKey, &V)> {
-        let mut all: Vec<_> = self.entries.iter().map(|entry| (head(entry.0), entry)).collect();
+        let mut all: Vec<_> =
+            self.entries.iter().map(|entry| (u128::from_be_bytes(head(entry.0)), entry)).collect();
         // Most of them differ in their heads, which lie side by side.
         all.sort_unstable_by(|(a, (key, _)), (b, (other, _))| {
             a.cmp(b).then_with(|| key.cmp(other))
@@ -107,14 +108,6 @@ impl<V> ByteMap<V> {
         let mut each = |key: &SmallKey| self.entries.get(key).is_none_or(|v| visit(key, v));
         if scan.reverse { range.rev().all(&mut each) } else { { range }.all(&mut each) }
     }
-}
-
-/// The first bytes of a key, in the order of keys; what is missing counts as zeros.
-fn head(key: &[u8]) -> u128 {
-    let mut head = [0; 16];
-    let len = key.len().min(head.len());
-    head[..len].copy_from_slice(&key[..len]);
-    u128::from_be_bytes(head)
 }
 
 #[cfg(test)]

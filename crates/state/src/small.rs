@@ -97,6 +97,15 @@ impl<const INLINE: usize> fmt::Debug for Small<INLINE> {
     }
 }
 
+/// The first bytes of a key, which decide most comparisons: an integer of them is in the order of
+/// keys, what is missing being zeros, and only equal ones need the whole keys.
+pub(crate) fn head<const N: usize>(key: &[u8]) -> [u8; N] {
+    let mut head = [0; N];
+    let len = key.len().min(N);
+    head[..len].copy_from_slice(&key[..len]);
+    head
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,13 +113,19 @@ mod tests {
     #[test]
     fn they_are_small_whatever_the_length() {
         assert_eq!((size_of::<Option<SmallBytes>>(), size_of::<SmallKey>()), (24, 32));
-        for len in [0, 1, 22, 23, 1000] {
-            let bytes = vec![7; len];
-            let mut small = SmallBytes::from(&bytes[..]);
-            assert_eq!(*small, bytes);
-            small.set(&vec![8; len]);
-            assert_eq!(*small, vec![8; len]);
+        for len in [0, 1, 22, 23, 30, 31, 1000] {
+            holds::<22>(len);
+            holds::<30>(len);
         }
+    }
+
+    fn holds<const INLINE: usize>(len: usize) {
+        let bytes = vec![7; len];
+        let mut small = Small::<INLINE>::from(&bytes[..]);
+        assert_eq!(*small, bytes);
+        assert_eq!(matches!(small, Small::Inline { .. }), len <= INLINE);
+        small.set(&vec![8; len]);
+        assert_eq!(*small, vec![8; len]);
     }
 
     #[test]

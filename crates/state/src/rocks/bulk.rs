@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rocksdb::{DB, IngestExternalFileOptions, Options, SstFileWriter};
 
 use crate::bytes::Writes;
+use crate::small::head;
 
 /// What waits for the next table file.
 #[derive(Debug, Default)]
@@ -23,8 +24,7 @@ pub(super) struct Gathered {
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    /// The first bytes of the key, which decide most comparisons.
-    prefix: u64,
+    head: u64,
     chunk: u32,
     start: u32,
     key_len: u32,
@@ -64,7 +64,7 @@ impl Gathered {
         // Stable, so that of equal keys the last one written comes last.
         let chunks = &self.chunks;
         self.entries
-            .sort_by(|a, b| a.prefix.cmp(&b.prefix).then_with(|| a.key(chunks).cmp(b.key(chunks))));
+            .sort_by(|a, b| a.head.cmp(&b.head).then_with(|| a.key(chunks).cmp(b.key(chunks))));
         let path = table_path(dir);
         let mut writer = SstFileWriter::create(options);
         let mut n_written = 0;
@@ -122,9 +122,6 @@ impl Writes for Gathered {
 impl Gathered {
     fn push(&mut self, key: &[u8], value: Option<&[u8]>) {
         let n_bytes = key.len() + value.map_or(0, <[u8]>::len);
-        let mut prefix = [0; 8];
-        let n = key.len().min(8);
-        prefix[..n].copy_from_slice(&key[..n]);
         let (index, chunk) = self.chunk_for(n_bytes);
         // Records of Kafka are shorter than 2 GiB.
         let (start, key_len) = (chunk.len() as u32, key.len() as u32);
@@ -132,7 +129,7 @@ impl Gathered {
         chunk.extend_from_slice(value.unwrap_or_default());
         self.n_bytes += n_bytes;
         self.entries.push(Entry {
-            prefix: u64::from_be_bytes(prefix),
+            head: u64::from_be_bytes(head(key)),
             chunk: index,
             start,
             key_len,
