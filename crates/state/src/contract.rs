@@ -298,13 +298,9 @@ fn overlay_over_rocksdb() {
             Some(dir.path()),
         );
         let settings = Default::default();
-        run(
-            &|| {
-                crate::rocks::open(&"s".into(), &settings, "test", Keys::Passing, &context).unwrap()
-            },
-            true,
-            seed,
-        );
+        let open =
+            || crate::rocks::open(&"s".into(), &settings, "test", Keys::Passing, &context).unwrap();
+        run(&open, true, seed);
     }
 }
 

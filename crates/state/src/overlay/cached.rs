@@ -19,17 +19,16 @@ pub(super) struct Cached {
     n_hits: AtomicUsize,
     /// Commits that it does not take.
     rest: u32,
-    /// Bytes that it may keep.
-    max: usize,
+    keys: Keys,
 }
 
 impl Cached {
     pub(super) fn new(keys: Keys) -> Self {
-        let max = match keys {
-            Keys::Lasting => MAX,
-            Keys::Passing => MAX_PASSING,
-        };
-        Self { held: Generation::default(), n_hits: AtomicUsize::new(0), rest: 0, max }
+        Self { held: Generation::default(), n_hits: AtomicUsize::new(0), rest: 0, keys }
+    }
+
+    pub(super) fn keys(&self) -> Keys {
+        self.keys
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Option<&Option<SmallBytes>> {
@@ -64,8 +63,11 @@ impl Cached {
     }
 
     fn has_room(&self, n_bytes: usize) -> bool {
-        self.held.n_bytes + n_bytes <= self.max
-            && CACHED.load(Ordering::Relaxed) + n_bytes <= MAX_BY_ALL
+        let max = match self.keys {
+            Keys::Lasting => MAX,
+            Keys::Passing => MAX_PASSING,
+        };
+        self.held.n_bytes + n_bytes <= max && CACHED.load(Ordering::Relaxed) + n_bytes <= MAX_BY_ALL
     }
 
     /// Forgets all, and rests if that was of little use.

@@ -55,7 +55,6 @@ pub(crate) enum Keys {
 #[derive(Debug)]
 pub(crate) struct Overlay<B> {
     layers: RwLock<Layers>,
-    keys: Keys,
     base: B,
 }
 
@@ -77,6 +76,11 @@ impl Layers {
             is_frozen: false,
             cached: Cached::new(keys),
         }
+    }
+
+    /// Forgets all, and gives its memory back.
+    fn reset(&mut self) {
+        *self = Self::new(self.cached.keys());
     }
 
     fn get(&self, key: &[u8]) -> Option<&Option<SmallBytes>> {
@@ -116,7 +120,7 @@ impl Layers {
 
 impl<B: Base> Overlay<B> {
     pub(crate) fn new(base: B, keys: Keys) -> Self {
-        Self { layers: RwLock::new(Layers::new(keys)), keys, base }
+        Self { layers: RwLock::new(Layers::new(keys)), base }
     }
 
     /// The layers, the uncommitted ones with an order, which the first scan builds.
@@ -231,12 +235,12 @@ impl<B: Base> ByteStore for Overlay<B> {
     }
 
     fn close(&self) -> Result {
-        *self.layers.write() = Layers::new(self.keys);
+        self.layers.write().reset();
         self.base.close()
     }
 
     fn wipe(&self) -> Result {
-        *self.layers.write() = Layers::new(self.keys);
+        self.layers.write().reset();
         self.base.wipe()
     }
 }
