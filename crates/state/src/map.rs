@@ -10,7 +10,7 @@ use std::ops::Bound;
 use foldhash::quality::RandomState;
 
 use crate::scan::Scan;
-use crate::small::{SmallKey, head};
+use crate::small::SmallKey;
 
 #[derive(Debug)]
 pub(crate) struct ByteMap<V> {
@@ -54,37 +54,6 @@ impl<V> ByteMap<V> {
         self.entries.len()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
-    /// Takes all entries out; memory and the wish for an order stay.
-    pub(crate) fn drain(&mut self) -> impl Iterator<Item = (SmallKey, V)> {
-        if let Some(order) = &mut self.order {
-            order.clear();
-        }
-        self.entries.drain()
-    }
-
-    /// All entries, by key.
-    pub(crate) fn sorted(&self) -> Vec<(&SmallKey, &V)> {
-        let mut all: Vec<_> =
-            self.entries.iter().map(|entry| (u128::from_be_bytes(head(entry.0)), entry)).collect();
-        // Most of them differ in their heads, which lie side by side.
-        all.sort_unstable_by(|(a, (key, _)), (b, (other, _))| {
-            a.cmp(b).then_with(|| key.cmp(other))
-        });
-        all.into_iter().map(|(_, entry)| entry).collect()
-    }
-
-    /// Empties it; memory and the wish for an order stay.
-    pub(crate) fn clear(&mut self) {
-        self.entries.clear();
-        if let Some(order) = &mut self.order {
-            order.clear();
-        }
-    }
-
     pub(crate) fn is_ordered(&self) -> bool {
         self.order.is_some()
     }
@@ -107,33 +76,5 @@ impl<V> ByteMap<V> {
         let range = order.range::<[u8], _>((Bound::Included(&scan.from[..]), to));
         let mut each = |key: &SmallKey| self.entries.get(key).is_none_or(|v| visit(key, v));
         if scan.reverse { range.rev().all(&mut each) } else { { range }.all(&mut each) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sorted_as_bytes_are() {
-        let head = [7; 16];
-        let long = |tail: &[u8]| [&head[..], tail].concat();
-        let keys: [&[u8]; 9] = [
-            b"",
-            b"\0",
-            b"\0\0",
-            b"\0\x01",
-            b"\x01",
-            &head[..15],
-            &head,
-            &long(b"\0"),
-            &long(b"\xff\0"),
-        ];
-        let mut map = ByteMap::default();
-        for key in keys.iter().rev() {
-            map.insert((*key).into(), ());
-        }
-        let sorted: Vec<&[u8]> = map.sorted().into_iter().map(|(key, ())| &**key).collect();
-        assert_eq!(sorted, keys);
     }
 }

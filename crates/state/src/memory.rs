@@ -239,7 +239,7 @@ impl ByteStore for Memory {
 }
 
 /// What an entry of a map or journal takes beside its bytes, roughly.
-pub(crate) fn entry_bytes(key: &[u8], value: &[u8]) -> usize {
+fn entry_bytes(key: &[u8], value: &[u8]) -> usize {
     key.len() + value.len() + size_of::<(SmallKey, SmallBytes)>()
 }
 

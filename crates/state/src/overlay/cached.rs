@@ -8,8 +8,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Keys;
-use super::generation::Generation;
-use crate::small::SmallBytes;
+use super::generation::{Generation, Key};
 
 /// A part of what the base holds.
 #[derive(Debug)]
@@ -23,16 +22,16 @@ pub(super) struct Cached {
 }
 
 impl Cached {
-    pub(super) fn new(keys: Keys) -> Self {
-        Self { held: Generation::default(), n_hits: AtomicUsize::new(0), rest: 0, keys }
+    pub(super) fn new(keys: Keys, held: Generation) -> Self {
+        Self { held, n_hits: AtomicUsize::new(0), rest: 0, keys }
     }
 
     pub(super) fn keys(&self) -> Keys {
         self.keys
     }
 
-    pub(super) fn get(&self, key: &[u8]) -> Option<&Option<SmallBytes>> {
-        let found = self.held.writes.get(key)?;
+    pub(super) fn get(&self, key: Key<'_>) -> Option<Option<&[u8]>> {
+        let found = self.held.get(key)?;
         // One task reads all the time, others seldom: a hit that is lost between two does not matter.
         self.n_hits.store(self.n_hits.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         Some(found)
@@ -44,20 +43,20 @@ impl Cached {
             self.rest -= 1;
             return newer.clear();
         }
-        if !self.has_room(newer.n_bytes) {
+        if !self.has_room(newer.n_bytes()) {
             self.begin_anew();
         }
-        if self.rest > 0 || !self.has_room(newer.n_bytes) {
+        if self.rest > 0 || !self.has_room(newer.n_bytes()) {
             return newer.clear();
         }
-        CACHED.fetch_sub(self.held.n_bytes, Ordering::Relaxed);
+        CACHED.fetch_sub(self.held.n_bytes(), Ordering::Relaxed);
         self.held.absorb(newer);
-        CACHED.fetch_add(self.held.n_bytes, Ordering::Relaxed);
+        CACHED.fetch_add(self.held.n_bytes(), Ordering::Relaxed);
     }
 
     /// Forgets all of it.
     pub(super) fn clear(&mut self) {
-        CACHED.fetch_sub(self.held.n_bytes, Ordering::Relaxed);
+        CACHED.fetch_sub(self.held.n_bytes(), Ordering::Relaxed);
         self.held.clear();
         self.n_hits = AtomicUsize::new(0);
     }
@@ -67,15 +66,16 @@ impl Cached {
             Keys::Lasting => MAX,
             Keys::Passing => MAX_PASSING,
         };
-        self.held.n_bytes + n_bytes <= max && CACHED.load(Ordering::Relaxed) + n_bytes <= MAX_BY_ALL
+        self.held.n_bytes() + n_bytes <= max
+            && CACHED.load(Ordering::Relaxed) + n_bytes <= MAX_BY_ALL
     }
 
     /// Forgets all, and rests if that was of little use.
     fn begin_anew(&mut self) {
-        let has_paid = *self.n_hits.get_mut() >= self.held.writes.len() / 2;
+        let has_paid = *self.n_hits.get_mut() >= self.held.len() / 2;
         self.clear();
         if !has_paid {
-            self.held = Generation::default();
+            self.held = self.held.fresh();
             self.rest = REST;
         }
     }
@@ -102,25 +102,33 @@ mod tests {
 
     /// Commits `n` keys of which `n_read` are read afterwards.
     fn commit(cached: &mut Cached, keys: std::ops::Range<u32>, n_read: usize) {
-        let mut newer = Generation::default();
+        let mut newer = cached.held.fresh();
         for key in keys.clone() {
-            newer.set(&key.to_be_bytes(), Some(b"v"));
+            newer.set(newer.key(&key.to_be_bytes()), Some(&[7; 60]));
         }
         cached.take(&mut newer);
-        assert!(newer.writes.is_empty());
+        assert_eq!(newer.len(), 0);
         for key in keys.take(n_read) {
-            cached.get(&key.to_be_bytes());
+            get(cached, key);
         }
+    }
+
+    fn empty(keys: Keys) -> Cached {
+        Cached::new(keys, Generation::default())
+    }
+
+    fn get(cached: &Cached, key: u32) -> Option<Option<&[u8]>> {
+        cached.get(cached.held.key(&key.to_be_bytes()))
     }
 
     /// How many of many commits find it at rest.
     fn n_at_rest(n_read: usize) -> usize {
-        let mut cached = Cached::new(Keys::Lasting);
+        let mut cached = empty(Keys::Lasting);
         let mut n_at_rest = 0;
         for n in 0..2000 {
             commit(&mut cached, n * 1000..n * 1000 + 1000, n_read);
-            assert!(cached.held.n_bytes <= MAX);
-            assert!(cached.rest == 0 || cached.held.writes.is_empty(), "nothing stale");
+            assert!(cached.held.n_bytes() <= MAX);
+            assert!(cached.rest == 0 || cached.held.len() == 0, "nothing stale");
             n_at_rest += usize::from(cached.rest > 0);
         }
         n_at_rest
@@ -134,30 +142,30 @@ mod tests {
 
     #[test]
     fn a_write_replaces_what_is_kept() {
-        let mut cached = Cached::new(Keys::Lasting);
+        let mut cached = empty(Keys::Lasting);
         commit(&mut cached, 0..10, 0);
-        let mut newer = Generation::default();
-        newer.set(&3_u32.to_be_bytes(), None);
+        let mut newer = cached.held.fresh();
+        newer.set(newer.key(&3_u32.to_be_bytes()), None);
         cached.take(&mut newer);
-        assert_eq!(cached.get(&3_u32.to_be_bytes()), Some(&None));
-        assert_eq!(cached.get(&11_u32.to_be_bytes()), None);
+        assert_eq!(get(&cached, 3), Some(None));
+        assert_eq!(get(&cached, 11), None);
     }
 
     #[test]
     fn a_commit_larger_than_the_room_is_not_kept() {
-        let mut cached = Cached::new(Keys::Lasting);
+        let mut cached = empty(Keys::Lasting);
         commit(&mut cached, 0..10, 0);
         commit(&mut cached, 5..200_000, 0);
-        assert!(cached.held.writes.is_empty(), "not even what it has replaced");
+        assert!(cached.held.len() == 0, "not even what it has replaced");
     }
 
     #[test]
     fn keys_that_pass_have_less_room() {
         let most = |keys| {
-            let mut cached = Cached::new(keys);
+            let mut cached = empty(keys);
             let sizes = (0..200).map(|n| {
                 commit(&mut cached, n * 1000..n * 1000 + 1000, 1000);
-                cached.held.n_bytes
+                cached.held.n_bytes()
             });
             sizes.max().unwrap()
         };

@@ -1,59 +1,268 @@
 //! Writes of one span of time, by key.
+//!
+//! A hash table of places finds the entries, which lie in one block: nothing is allocated for an
+//! entry, and what a commit or a cache goes through lies in a row. The order is an index that the
+//! first scan builds, as in a [`ByteMap`](crate::map::ByteMap).
 
-use crate::map::ByteMap;
-use crate::memory::entry_bytes;
+use std::collections::BTreeSet;
+use std::hash::BuildHasher;
+use std::ops::Bound;
+
+use foldhash::quality::RandomState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry::{Occupied, Vacant};
+
+use super::entries::{Entries, Entry, Place};
 use crate::scan::{Page, Scan};
-use crate::small::SmallBytes;
+use crate::small::{SmallKey, head};
 
-/// Some writes; `None` is a delete.
+/// Some writes; a value of `None` is a delete.
 #[derive(Debug, Default)]
 pub(super) struct Generation {
-    pub(super) writes: ByteMap<Option<SmallBytes>>,
-    pub(super) n_bytes: usize,
+    places: HashTable<Place>,
+    entries: Entries,
+    order: Option<BTreeSet<SmallKey>>,
+    hasher: RandomState,
+}
+
+/// A key with its hash, which serves all generations of one layering.
+#[derive(Clone, Copy)]
+pub(super) struct Key<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) hash: u64,
 }
 
 impl Generation {
-    pub(super) fn set(&mut self, key: &[u8], value: Option<&[u8]>) {
-        match (self.writes.get_mut(key), value) {
-            (Some(Some(own)), Some(value)) => own.set(value),
-            (Some(own), value) => *own = value.map(SmallBytes::from),
-            (None, value) => {
-                self.n_bytes += entry_bytes(key, value.unwrap_or_default());
-                self.writes.insert(key.into(), value.map(SmallBytes::from));
+    /// An empty one that hashes as this one does.
+    pub(super) fn fresh(&self) -> Self {
+        Self { hasher: self.hasher, ..Self::default() }
+    }
+
+    pub(super) fn key<'a>(&self, bytes: &'a [u8]) -> Key<'a> {
+        Key { bytes, hash: self.hasher.hash_one(bytes) }
+    }
+
+    pub(super) fn get(&self, key: Key<'_>) -> Option<Option<&[u8]>> {
+        let place = self.places.find(key.hash, |place| self.entries.key(*place) == key.bytes)?;
+        Some(self.entries.value(*place))
+    }
+
+    pub(super) fn set(&mut self, key: Key<'_>, value: Option<&[u8]>) {
+        let Self { places, entries, order, hasher } = self;
+        let is_it = |place: &Place| entries.key(*place) == key.bytes;
+        let rehash = |place: &Place| hasher.hash_one(entries.key(*place));
+        match places.entry(key.hash, is_it, rehash) {
+            Occupied(slot) => {
+                let place = slot.into_mut();
+                if !entries.replace(*place, value) {
+                    entries.forget(*place);
+                    *place = entries.push(key.bytes, value);
+                }
             }
+            Vacant(slot) => {
+                slot.insert(entries.push(key.bytes, value));
+                if let Some(order) = order {
+                    order.insert(key.bytes.into());
+                }
+            }
+        }
+        if self.entries.is_wasteful() {
+            self.pack();
         }
     }
 
+    /// Gives the memory of what was replaced back.
+    #[cold]
+    fn pack(&mut self) {
+        let old = std::mem::take(&mut self.entries);
+        self.places.clear();
+        let Self { places, entries, hasher, .. } = self;
+        for (_, (key, value)) in old.iter() {
+            let place = entries.push(key, value);
+            places.insert_unique(hasher.hash_one(key), place, |place| {
+                hasher.hash_one(entries.key(*place))
+            });
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    pub(super) fn n_bytes(&self) -> usize {
+        self.entries.n_bytes() + self.len() * SLOT
+    }
+
+    /// Empties it; the wish for an order stays, and memory for as much again.
     pub(super) fn clear(&mut self) {
-        self.writes.clear();
-        self.n_bytes = 0;
+        let len = self.len();
+        self.places.clear();
+        if self.places.capacity() > FEW.max(4 * len) {
+            self.places.shrink_to(2 * len, |_| 0);
+        }
+        self.entries.clear();
+        if let Some(order) = &mut self.order {
+            order.clear();
+        }
     }
 
     /// Takes over what `newer` holds, and empties it.
     pub(super) fn absorb(&mut self, newer: &mut Self) {
-        for (key, value) in newer.writes.drain() {
-            // Values may grow from commit to commit, so the one replaced counts as it is.
-            if let Some(old) = self.writes.get(&key) {
-                self.n_bytes -= entry_bytes(&key, old.as_deref().unwrap_or_default());
-            }
-            self.n_bytes += entry_bytes(&key, value.as_deref().unwrap_or_default());
-            self.writes.insert(key, value);
+        for (_, (key, value)) in newer.entries.iter() {
+            self.set(self.key(key), value);
         }
-        newer.n_bytes = 0;
+        newer.clear();
     }
 
-    /// Adds its part of a scan to `page`, deletes included.
-    pub(super) fn page(&self, scan: &Scan, limit: usize, page: &mut Page) {
-        if self.writes.is_empty() {
-            page.complete = true;
-            return;
-        }
-        page.complete = self.writes.scan(scan, |key, value| {
-            if page.is_full(limit) {
-                return false;
-            }
-            page.push(key, value.as_deref());
-            true
+    /// All entries, by key.
+    pub(super) fn sorted(&self) -> impl Iterator<Item = Entry<'_>> {
+        let of_key = |entry: Entry<'_>| u128::from_be_bytes(head(entry.0));
+        let entries = self.entries.iter();
+        let mut all: Vec<_> = entries.map(|(place, entry)| (of_key(entry), place)).collect();
+        // Most of them differ in their heads, which lie side by side.
+        all.sort_unstable_by(|(a, place), (b, other)| {
+            a.cmp(b).then_with(|| self.entries.key(*place).cmp(self.entries.key(*other)))
         });
+        all.into_iter().map(|(_, place)| self.entries.entry(place))
+    }
+
+    pub(super) fn is_ordered(&self) -> bool {
+        self.order.is_some()
+    }
+
+    /// Builds the order, so that [`page`](Self::page) works.
+    pub(super) fn order(&mut self) {
+        if self.order.is_none() {
+            self.order = Some(self.entries.iter().map(|(_, (key, _))| key.into()).collect());
+        }
+    }
+
+    /// Adds its part of a scan to `page`, deletes included. It must be ordered, and the scan not
+    /// empty.
+    pub(super) fn page(&self, scan: &Scan, limit: usize, page: &mut Page) {
+        page.complete = true;
+        let Some(order) = &self.order else {
+            debug_assert!(false, "scan of a generation without order");
+            return;
+        };
+        let to = scan.to.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let range = order.range::<[u8], _>((Bound::Included(&scan.from[..]), to));
+        let mut add = |key: &SmallKey| {
+            if page.is_full(limit) {
+                page.complete = false;
+            } else if let Some(value) = self.get(self.key(key)) {
+                page.push(key, value);
+            }
+            page.complete
+        };
+        if scan.reverse {
+            range.rev().all(&mut add)
+        } else {
+            { range }.all(&mut add)
+        };
+    }
+}
+
+/// What the table takes for an entry, roughly: three of four slots are in use.
+const SLOT: usize = 12;
+/// Slots that are not worth being given back.
+const FEW: usize = 1 << 10;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use kstreams_core::random::Random;
+
+    use super::*;
+
+    type Model = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+    fn set(generation: &mut Generation, key: &[u8], value: Option<&[u8]>) {
+        generation.set(generation.key(key), value);
+    }
+
+    fn owned<'a>(entries: impl Iterator<Item = Entry<'a>>) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+        entries.map(|(key, value)| (key.to_vec(), value.map(<[u8]>::to_vec))).collect()
+    }
+
+    fn agrees(generation: &mut Generation, model: &Model) {
+        let mut expected: Vec<_> = model.clone().into_iter().collect();
+        assert_eq!(generation.len(), expected.len());
+        assert_eq!(owned(generation.sorted()), expected);
+        for (key, value) in &expected {
+            assert_eq!(generation.get(generation.key(key)), Some(value.as_deref()));
+        }
+        assert_eq!(generation.get(generation.key(b"absent")), None);
+        generation.order();
+        for reverse in [false, true] {
+            let mut page = Page::default();
+            generation.page(&Scan { reverse, ..Scan::all() }, usize::MAX, &mut page);
+            assert_eq!(owned((0..page.len()).filter_map(|index| page.get(index))), expected);
+            expected.reverse();
+        }
+    }
+
+    #[test]
+    fn random_writes_are_those_of_a_map() {
+        let random = Random::seeded(9);
+        let (mut older, mut newer) = (Generation::default(), Generation::default());
+        older.hasher = newer.hasher;
+        let (mut of_older, mut of_newer) = (Model::new(), Model::new());
+        for round in 0..200 {
+            for _ in 0..random.below(300) {
+                let key = random.below(200).to_string().into_bytes();
+                let value =
+                    (random.below(4) > 0).then(|| vec![round as u8; random.below(300) as usize]);
+                set(&mut newer, &key, value.as_deref());
+                of_newer.insert(key, value);
+            }
+            agrees(&mut newer, &of_newer);
+            if random.below(3) == 0 {
+                older.absorb(&mut newer);
+                of_older.append(&mut of_newer);
+                agrees(&mut older, &of_older);
+                agrees(&mut newer, &of_newer);
+            }
+            if random.below(20) == 0 {
+                older.clear();
+                of_older.clear();
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_that_grows_does_not_leave_all_that_it_was() {
+        let mut generation = Generation::default();
+        let mut value = Vec::new();
+        for _ in 0..2000 {
+            value.extend_from_slice(&[7; 100]);
+            set(&mut generation, b"a", Some(&value));
+            set(&mut generation, b"b", Some(b"small"));
+            assert!(generation.n_bytes() < 4 * value.len() + (40 << 10));
+        }
+        assert_eq!(generation.get(generation.key(b"a")), Some(Some(&value[..])));
+    }
+
+    #[test]
+    fn sorted_as_bytes_are() {
+        let head = [7; 16];
+        let long = |tail: &[u8]| [&head[..], tail].concat();
+        let keys: [&[u8]; 9] = [
+            b"",
+            b"\0",
+            b"\0\0",
+            b"\0\x01",
+            b"\x01",
+            &head[..15],
+            &head,
+            &long(b"\0"),
+            &long(b"\xff\0"),
+        ];
+        let mut generation = Generation::default();
+        for key in keys.iter().rev() {
+            set(&mut generation, key, None);
+        }
+        assert!(generation.sorted().map(|(key, _)| key).eq(keys));
     }
 }

@@ -7,6 +7,7 @@
 //! sees an uncommitted write, so a crash leaves a committed prefix and a rollback forgets two maps.
 
 mod cached;
+mod entries;
 mod generation;
 
 use kstreams_core::Result;
@@ -14,7 +15,6 @@ use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::bytes::{ByteStore, End, Fill, Mark, Writes};
 use crate::scan::{Page, Scan};
-use crate::small::SmallBytes;
 use cached::Cached;
 use generation::Generation;
 
@@ -70,12 +70,9 @@ struct Layers {
 
 impl Layers {
     fn new(keys: Keys) -> Self {
-        Self {
-            active: Generation::default(),
-            frozen: Generation::default(),
-            is_frozen: false,
-            cached: Cached::new(keys),
-        }
+        let active = Generation::default();
+        let (frozen, cached) = (active.fresh(), Cached::new(keys, active.fresh()));
+        Self { active, frozen, is_frozen: false, cached }
     }
 
     /// Forgets all, and gives its memory back.
@@ -83,13 +80,18 @@ impl Layers {
         *self = Self::new(self.cached.keys());
     }
 
-    fn get(&self, key: &[u8]) -> Option<&Option<SmallBytes>> {
-        let older = || self.frozen.writes.get(key).or_else(|| self.cached.get(key));
-        self.active.writes.get(key).or_else(older)
+    fn get(&self, key: &[u8]) -> Option<Option<&[u8]>> {
+        let key = self.active.key(key);
+        let older = || self.frozen.get(key).or_else(|| self.cached.get(key));
+        self.active.get(key).or_else(older)
+    }
+
+    fn set(&mut self, key: &[u8], value: Option<&[u8]>) {
+        self.active.set(self.active.key(key), value);
     }
 
     fn is_ordered(&self) -> bool {
-        self.active.writes.is_ordered() && self.frozen.writes.is_ordered()
+        self.active.is_ordered() && self.frozen.is_ordered()
     }
 
     fn freeze(&mut self) {
@@ -131,8 +133,8 @@ impl<B: Base> Overlay<B> {
         }
         drop(layers);
         let mut layers = self.layers.write();
-        layers.active.writes.order();
-        layers.frozen.writes.order();
+        layers.active.order();
+        layers.frozen.order();
         RwLockWriteGuard::downgrade(layers)
     }
 }
@@ -140,7 +142,7 @@ impl<B: Base> Overlay<B> {
 impl<B: Base> ByteStore for Overlay<B> {
     fn get(&self, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
         if let Some(value) = self.layers.read().get(key) {
-            out.extend_from_slice(value.as_deref().unwrap_or_default());
+            out.extend_from_slice(value.unwrap_or_default());
             return Ok(value.is_some());
         }
         // Without the lock: if a commit comes in between, the base has what the layers had.
@@ -148,12 +150,12 @@ impl<B: Base> ByteStore for Overlay<B> {
     }
 
     fn put(&self, key: &[u8], value: &[u8]) -> Result {
-        self.layers.write().active.set(key, Some(value));
+        self.layers.write().set(key, Some(value));
         Ok(())
     }
 
     fn delete(&self, key: &[u8]) -> Result {
-        self.layers.write().active.set(key, None);
+        self.layers.write().set(key, None);
         Ok(())
     }
 
@@ -181,7 +183,7 @@ impl<B: Base> ByteStore for Overlay<B> {
 
     fn approximate_len(&self) -> Result<u64> {
         let layers = self.layers.read();
-        let uncommitted = (layers.active.writes.len() + layers.frozen.writes.len()) as u64;
+        let uncommitted = (layers.active.len() + layers.frozen.len()) as u64;
         drop(layers);
         Ok(self.base.approximate_len()? + uncommitted)
     }
@@ -204,9 +206,9 @@ impl<B: Base> ByteStore for Overlay<B> {
         let layers = self.layers.read();
         let mut fill = |writes: &mut dyn Writes| {
             // In order, since a memtable then finds each place next to the one before.
-            for (key, value) in layers.frozen.writes.sorted() {
-                if end.floor.as_ref().is_none_or(|floor| **key >= **floor) {
-                    writes.set(key, value.as_deref());
+            for (key, value) in layers.frozen.sorted() {
+                if end.floor.as_ref().is_none_or(|floor| *key >= **floor) {
+                    writes.set(key, value);
                 }
             }
             Ok(end.clone())
@@ -231,7 +233,7 @@ impl<B: Base> ByteStore for Overlay<B> {
 
     fn uncommitted_bytes(&self) -> usize {
         let layers = self.layers.read();
-        layers.active.n_bytes + layers.frozen.n_bytes
+        layers.active.n_bytes() + layers.frozen.n_bytes()
     }
 
     fn close(&self) -> Result {
