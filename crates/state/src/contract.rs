@@ -13,14 +13,22 @@ use crate::memory::Memory;
 use crate::overlay::{Base, Keys, Overlay};
 use crate::scan::{Page, Pages, Scan};
 
-type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
+pub(crate) type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// Opens the store under test, or opens it again after it was closed.
 type Open<'a> = &'a dyn Fn() -> Arc<dyn ByteStore>;
 
 /// A base of the simplest kind, so that the overlay is tested without RocksDB too.
 #[derive(Default)]
-struct MapBase(Arc<Mutex<(Entries, Option<Mark>)>>);
+pub(crate) struct MapBase(pub(crate) Arc<Mutex<MapData>>);
+
+#[derive(Default)]
+pub(crate) struct MapData {
+    pub(crate) entries: Entries,
+    mark: Option<Mark>,
+    /// How often it was asked for a key.
+    pub(crate) n_gets: usize,
+}
 
 impl Writes for Entries {
     fn put(&mut self, key: &[u8], value: &[u8]) {
@@ -34,15 +42,16 @@ impl Writes for Entries {
 
 impl Base for MapBase {
     fn get(&self, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
-        let inner = self.0.lock();
-        let value = inner.0.get(key);
+        let mut inner = self.0.lock();
+        inner.n_gets += 1;
+        let value = inner.entries.get(key);
         out.extend(value.into_iter().flatten());
         Ok(value.is_some())
     }
 
     fn page(&self, scan: &Scan, limit: usize, page: &mut Page) -> Result {
         let inner = self.0.lock();
-        let all = expected(&inner.0, scan);
+        let all = expected(&inner.entries, scan);
         for (key, value) in &all {
             if page.is_full(limit) {
                 return Ok(());
@@ -54,19 +63,19 @@ impl Base for MapBase {
     }
 
     fn approximate_len(&self) -> Result<u64> {
-        Ok(self.0.lock().0.len() as u64)
+        Ok(self.0.lock().entries.len() as u64)
     }
 
     fn mark(&self) -> Result<Mark> {
-        Ok(self.0.lock().1.unwrap_or(Mark::EMPTY))
+        Ok(self.0.lock().mark.unwrap_or(Mark::EMPTY))
     }
 
     fn write(&self, fill: Fill<'_>, _: bool) -> Result {
         let mut inner = self.0.lock();
-        let before = inner.1.unwrap_or(Mark::EMPTY);
-        let End { mark, floor } = fill(&mut inner.0)?;
-        inner.0.retain(|key, _| floor.as_ref().is_none_or(|floor| key >= floor));
-        inner.1 = Some(mark.after(before));
+        let before = inner.mark.unwrap_or(Mark::EMPTY);
+        let End { mark, floor } = fill(&mut inner.entries)?;
+        inner.entries.retain(|key, _| floor.as_ref().is_none_or(|floor| key >= floor));
+        inner.mark = Some(mark.after(before));
         Ok(())
     }
 
@@ -275,7 +284,7 @@ fn what_the_base_refuses_stays_uncommitted() {
     base.1.store(false, Ordering::Relaxed);
     store.delete(b"new").unwrap();
     store.commit(End::at(Some(3))).unwrap();
-    let written = base.0.0.lock().0.clone();
+    let written = base.0.0.lock().entries.clone();
     assert_eq!(written, Entries::from([(b"kept".to_vec(), b"2".to_vec())]));
 
     store.put(b"kept", b"4").unwrap();

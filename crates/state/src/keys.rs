@@ -25,6 +25,11 @@ pub fn split_window(bytes: &[u8]) -> Option<(&[u8], i64, i32)> {
     Some((key, i64::from_be_bytes(*start), i32::from_be_bytes(*sequence)))
 }
 
+/// The start of [`window`], whatever is in front of it; of other bytes, a time before all.
+pub(crate) fn start_of_window(bytes: &[u8]) -> i64 {
+    split_window(bytes).map_or(i64::MIN, |(_, start, _)| start)
+}
+
 /// Appends a time-windowed key as topics of users hold it (`TimeWindowedSerializer`): the key and
 /// i64 start of the window.
 ///

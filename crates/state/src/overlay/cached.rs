@@ -2,9 +2,13 @@
 //! again.
 //!
 //! It is worth its memory only where keys come back. So each time it is full it forgets all, and if
-//! too little was read of what it held it rests for some commits. Windows, whose keys are soon past,
-//! have less of it from the start.
+//! too little was read of what it held it rests for some commits.
+//!
+//! Of windows it has those that were written last, the older ones go first. When a window begins, the
+//! base has none of its keys; and as long as all that was committed of it since is here, a key that is
+//! not here is not there either. So most keys of a window are never looked for in the base.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Keys;
@@ -14,8 +18,11 @@ use super::generation::{Generation, Key};
 #[derive(Debug)]
 pub(super) struct Cached {
     held: Generation,
-    /// Reads that it has answered since it was last empty.
+    /// It has all keys of the base whose times are not before this one.
+    complete_from: i64,
+    /// Reads that it has answered since it last made room, and what it kept then.
     n_hits: AtomicUsize,
+    n_kept: usize,
     /// Commits that it does not take.
     rest: u32,
     keys: Keys,
@@ -23,61 +30,110 @@ pub(super) struct Cached {
 
 impl Cached {
     pub(super) fn new(keys: Keys, held: Generation) -> Self {
-        Self { held, n_hits: AtomicUsize::new(0), rest: 0, keys }
+        Self { held, complete_from: NOTHING, n_hits: AtomicUsize::new(0), n_kept: 0, rest: 0, keys }
     }
 
     pub(super) fn keys(&self) -> Keys {
         self.keys
     }
 
+    /// The value of a key that it has, or of which it knows that the base has none.
     pub(super) fn get(&self, key: Key<'_>) -> Option<Option<&[u8]>> {
-        let found = self.held.get(key)?;
+        let found = self.held.get(key);
+        if found.is_none() && !self.is_complete(key.bytes) {
+            return None;
+        }
         // One task reads all the time, others seldom: a hit that is lost between two does not matter.
         self.n_hits.store(self.n_hits.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        Some(found)
+        Some(found.flatten())
     }
 
-    /// Takes over what was just committed, if there is room, and empties it.
-    pub(super) fn take(&mut self, newer: &mut Generation) {
+    fn is_complete(&self, key: &[u8]) -> bool {
+        match self.keys {
+            Keys::Timed(time) => time(key) >= self.complete_from,
+            Keys::Lasting | Keys::Passing => false,
+        }
+    }
+
+    /// Takes over what was just committed, if there is room, and empties it. Before, no key of the
+    /// base had a time above `newest`.
+    pub(super) fn take(&mut self, newer: &mut Generation, newest: i64) {
         if self.rest > 0 {
             self.rest -= 1;
             return newer.clear();
         }
         if !self.has_room(newer.n_bytes()) {
-            self.begin_anew();
+            self.make_room(newer.n_bytes());
         }
         if self.rest > 0 || !self.has_room(newer.n_bytes()) {
+            // What it has is not the last any more.
+            self.clear();
             return newer.clear();
         }
-        CACHED.fetch_sub(self.held.n_bytes(), Ordering::Relaxed);
-        self.held.absorb(newer);
-        CACHED.fetch_add(self.held.n_bytes(), Ordering::Relaxed);
+        if self.complete_from == NOTHING {
+            self.complete_from = newest.saturating_add(1);
+        }
+        self.account(|held| held.absorb(newer));
     }
 
     /// Forgets all of it.
     pub(super) fn clear(&mut self) {
+        self.account(Generation::clear);
+        self.complete_from = NOTHING;
+        (self.n_hits, self.n_kept) = (AtomicUsize::new(0), 0);
+    }
+
+    fn account(&mut self, change: impl FnOnce(&mut Generation)) {
         CACHED.fetch_sub(self.held.n_bytes(), Ordering::Relaxed);
-        self.held.clear();
-        self.n_hits = AtomicUsize::new(0);
+        change(&mut self.held);
+        CACHED.fetch_add(self.held.n_bytes(), Ordering::Relaxed);
     }
 
     fn has_room(&self, n_bytes: usize) -> bool {
-        let max = match self.keys {
-            Keys::Lasting => MAX,
-            Keys::Passing => MAX_PASSING,
-        };
-        self.held.n_bytes() + n_bytes <= max
+        self.held.n_bytes() + n_bytes <= self.max()
             && CACHED.load(Ordering::Relaxed) + n_bytes <= MAX_BY_ALL
     }
 
-    /// Forgets all, and rests if that was of little use.
-    fn begin_anew(&mut self) {
-        let has_paid = *self.n_hits.get_mut() >= self.held.len() / 2;
+    fn max(&self) -> usize {
+        match self.keys {
+            Keys::Lasting => MAX,
+            Keys::Passing => MAX_PASSING,
+            Keys::Timed(_) => MAX_TIMED,
+        }
+    }
+
+    /// Forgets what is older, or all, and rests if it was of little use.
+    fn make_room(&mut self, n_bytes: usize) {
+        let n_taken = self.held.len() - self.n_kept;
+        let has_paid = std::mem::take(self.n_hits.get_mut()) >= n_taken / 2;
+        if has_paid && let Keys::Timed(time) = self.keys {
+            return self.forget_old(time, n_bytes);
+        }
         self.clear();
         if !has_paid {
             self.held = self.held.fresh();
             self.rest = REST;
         }
+    }
+
+    /// Leaves the newest, as long as they take half of the room; or those of the last time alone, if
+    /// there is room for `n_bytes` beside them.
+    fn forget_old(&mut self, time: fn(&[u8]) -> i64, n_bytes: usize) {
+        let mut sizes = BTreeMap::<i64, usize>::new();
+        for (key, size) in self.held.sizes() {
+            *sizes.entry(time(key)).or_default() += size;
+        }
+        let (mut sum, mut first) = (0, NOTHING);
+        for (time, size) in sizes.into_iter().rev() {
+            sum += size;
+            if sum > self.max() / 2 && first != NOTHING || sum + n_bytes > self.max() {
+                break;
+            }
+            first = time;
+        }
+        self.account(|held| held.retain(|key| time(key) >= first));
+        self.complete_from = self.complete_from.max(first);
+        self.n_kept = self.held.len();
     }
 }
 
@@ -90,9 +146,12 @@ impl Drop for Cached {
 /// Bytes that a store may keep, and all stores of the process together.
 const MAX: usize = 4 << 20;
 const MAX_PASSING: usize = 1 << 20;
+const MAX_TIMED: usize = 3 << 19;
 const MAX_BY_ALL: usize = 64 << 20;
 /// So many commits pass before what has not paid is tried again.
 const REST: u32 = 256;
+/// The time from which on it is complete, if it is not.
+const NOTHING: i64 = i64::MAX;
 /// What they keep now.
 static CACHED: AtomicUsize = AtomicUsize::new(0);
 
@@ -106,7 +165,7 @@ mod tests {
         for key in keys.clone() {
             newer.set(newer.key(&key.to_be_bytes()), Some(&[7; 60]));
         }
-        cached.take(&mut newer);
+        cached.take(&mut newer, -1);
         assert_eq!(newer.len(), 0);
         for key in keys.take(n_read) {
             get(cached, key);
@@ -146,7 +205,7 @@ mod tests {
         commit(&mut cached, 0..10, 0);
         let mut newer = cached.held.fresh();
         newer.set(newer.key(&3_u32.to_be_bytes()), None);
-        cached.take(&mut newer);
+        cached.take(&mut newer, -1);
         assert_eq!(get(&cached, 3), Some(None));
         assert_eq!(get(&cached, 11), None);
     }

@@ -67,22 +67,32 @@ impl Generation {
             }
         }
         if self.entries.is_wasteful() {
-            self.pack();
+            self.retain(|_| true);
         }
     }
 
-    /// Gives the memory of what was replaced back.
+    /// Leaves only the keys that `keep` is true of, and gives the memory of what is forgotten back.
     #[cold]
-    fn pack(&mut self) {
+    pub(super) fn retain(&mut self, keep: impl Fn(&[u8]) -> bool) {
         let old = std::mem::take(&mut self.entries);
         self.places.clear();
-        let Self { places, entries, hasher, .. } = self;
-        for (_, (key, value)) in old.iter() {
+        let Self { places, entries, order, hasher } = self;
+        for (_, (key, value)) in old.iter().filter(|(_, (key, _))| keep(key)) {
             let place = entries.push(key, value);
             places.insert_unique(hasher.hash_one(key), place, |place| {
                 hasher.hash_one(entries.key(*place))
             });
         }
+        if let Some(order) = order {
+            order.retain(|key| keep(key));
+        }
+    }
+
+    /// All keys with what each takes.
+    pub(super) fn sizes(&self) -> impl Iterator<Item = (&[u8], usize)> {
+        let size =
+            |key: &[u8], value: Option<&[u8]>| key.len() + value.map_or(0, <[u8]>::len) + SLOT;
+        self.entries.iter().map(move |(_, (key, value))| (key, size(key, value)))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -227,6 +237,10 @@ mod tests {
             if random.below(20) == 0 {
                 older.clear();
                 of_older.clear();
+            }
+            if random.below(20) == 0 {
+                older.retain(|key| key[0] % 2 == 0);
+                of_older.retain(|key, _| key[0] % 2 == 0);
             }
         }
     }

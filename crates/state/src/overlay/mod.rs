@@ -9,6 +9,8 @@
 mod cached;
 mod entries;
 mod generation;
+#[cfg(test)]
+mod tests;
 
 use kstreams_core::Result;
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -50,6 +52,8 @@ pub(crate) enum Keys {
     Lasting,
     /// Those of a time are soon past.
     Passing,
+    /// They too, and this tells the time of one. No key of the base has one above that of its mark.
+    Timed(fn(&[u8]) -> i64),
 }
 
 #[derive(Debug)]
@@ -108,14 +112,14 @@ impl Layers {
         self.is_frozen = false;
     }
 
-    /// The base has what was frozen, and has `removed` more.
-    fn settle(&mut self, removed: bool) {
+    /// The base has what was frozen, and has `removed` more; before, its mark was of the time `newest`.
+    fn settle(&mut self, removed: bool, newest: i64) {
         self.is_frozen = false;
         if removed {
             self.cached.clear();
             self.frozen.clear();
         } else {
-            self.cached.take(&mut self.frozen);
+            self.cached.take(&mut self.frozen, newest);
         }
     }
 }
@@ -213,14 +217,15 @@ impl<B: Base> ByteStore for Overlay<B> {
             }
             Ok(end.clone())
         };
-        let written = self.base.write(&mut fill, false);
+        let before = self.base.mark();
+        let written = before.and_then(|before| self.base.write(&mut fill, false).map(|()| before));
         drop(layers);
         let mut layers = self.layers.write();
-        match written {
-            Ok(()) => layers.settle(end.floor.is_some()),
+        match &written {
+            Ok(before) => layers.settle(end.floor.is_some(), before.time),
             Err(_) => layers.thaw(),
         }
-        written
+        written.map(drop)
     }
 
     fn rollback(&self) -> bool {

@@ -10,6 +10,7 @@ use kstreams_core::store::{ChangelogConfig, Cleanup, StoreBuilder, StoreContext}
 use kstreams_core::time::millis;
 
 use crate::codec::Serdes;
+use crate::keys;
 use crate::overlay::Keys;
 use crate::segments::{Retention, Segments};
 use crate::spec::{Backing, Spec, spec_methods};
@@ -125,7 +126,8 @@ impl<K: 'static, V: 'static> StoreBuilder for Windows<K, V> {
 
     fn build(&self, context: StoreContext) -> Result<Self::Store> {
         let format = format!("window/{}", self.retention.segment_interval);
-        let core = self.spec.open(&self.serdes, &format, Keys::Passing, context)?;
+        let core =
+            self.spec.open(&self.serdes, &format, Keys::Timed(keys::start_of_window), context)?;
         let segments = Segments::new(self.retention, core.bytes.mark()?, !core.persistent);
         Ok(WindowStore::new(core, self.shape, Arc::new(segments)))
     }
