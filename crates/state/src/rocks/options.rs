@@ -85,6 +85,7 @@ fn common(memory: &RocksMemory) -> Options {
     blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
     let mut options = Options::default();
     options.set_arena_block_size(ARENA_BLOCK);
+    options.set_writable_file_max_buffer_size(FILE_BUFFER);
     options.set_block_based_table_factory(&blocks);
     options.set_compaction_style(DBCompactionStyle::Universal);
     options.set_compression_type(DBCompressionType::None);
@@ -109,6 +110,10 @@ const OFFSETS_WRITE_BUFFER: usize = 1 << 20;
 /// larger than some 10 bits for each entry of a full memtable.
 const ARENA_BLOCK: usize = 32 << 10;
 const MEMTABLE_BLOOM: f64 = 0.01;
+
+/// What a log keeps for good once a commit was larger; 1 MiB by default. More does not save system calls
+/// that matter: it all goes to the page cache.
+const FILE_BUFFER: u64 = 64 << 10;
 
 /// More files than a level ever has.
 const NEVER: i32 = 1 << 30;
