@@ -22,7 +22,7 @@ use crate::transport::{CommittedOffset, Consumer, Lane};
 /// Above this many waiting bytes the outbox is drained in the middle of a batch.
 const DRAIN_BYTES: usize = 256 << 10;
 /// So many bytes may wait in a task while the log commits, before it waits too.
-const HELD_BYTES: usize = 2 << 20;
+const HELD_BYTES: usize = 1 << 20;
 /// After so many records the clock is asked whether the task's time is over.
 const CLOCK_EACH: usize = 32;
 
