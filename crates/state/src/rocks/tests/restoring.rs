@@ -161,6 +161,42 @@ fn a_window_restored_in_bulk_forgets_what_is_too_old() {
     assert_eq!(store.observed_stream_time(), Timestamp::from_millis(5_990_000));
 }
 
+/// A window that began after all that is on disk is not looked for there; these did not.
+#[test]
+fn windows_that_were_restored_are_found_after_commits() {
+    use crate::Windows;
+    use kstreams_core::time::Timestamp;
+    use std::time::Duration;
+
+    let minute = Duration::from_secs(60);
+    let builder = Windows::persistent("s", minute, 10 * minute, Utf8, U64);
+    let dir = TempDir::new();
+    let mut store = open_in(&builder, dir.path()).unwrap();
+    let windowed = |key: &str, at: i64| {
+        let mut bytes = Vec::new();
+        crate::keys::window(key.as_bytes(), at, 0, &mut bytes);
+        (bytes, Some(7_u64.to_be_bytes().to_vec()), at)
+    };
+    let changes = [windowed("a", 0), windowed("a", 60_000), windowed("b", 60_000)];
+    store.restore(&mut changelog(&changes, 0), 2).unwrap();
+    let at = Timestamp::from_millis;
+    for round in 0..3 {
+        let (c, newer) = ("c".to_owned(), at(120_000 + round * 60_000));
+        store.put(&c, &1, at(60_000)).unwrap();
+        store.put(&c, &1, newer).unwrap();
+        store.commit(Some(3 + round)).unwrap();
+        for (key, start) in [("a", at(0)), ("a", at(60_000)), ("b", at(60_000))] {
+            assert_eq!(store.fetch(&key.to_owned(), start).unwrap(), Some(7), "{key} {start:?}");
+        }
+        assert_eq!(store.fetch(&"b".to_owned(), newer).unwrap(), None);
+        assert_eq!(store.fetch(&c, newer).unwrap(), Some(1));
+        if round == 1 {
+            store.close().unwrap();
+            store = open_in(&builder, dir.path()).unwrap();
+        }
+    }
+}
+
 /// RocksDB lets writes wait for a merge above 36 files unless it is told otherwise.
 #[test]
 fn a_commit_does_not_wait_until_what_was_restored_is_merged() {
