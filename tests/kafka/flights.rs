@@ -83,7 +83,8 @@ impl Run {
             if let Some(status) = collector.0.try_wait().unwrap() {
                 break status;
             }
-            assert!(clock.monotonic() < COLLECTED, "the results are not complete");
+            let workers = || ["a", "b", "c"].map(|name| self.said(name)).concat();
+            assert!(clock.monotonic() < COLLECTED, "the results are not complete\n{}", workers());
             pause();
         };
         assert!(status.success());

@@ -105,9 +105,10 @@ impl Core {
             RDKafkaErrorCode::Fatal | RDKafkaErrorCode::Fenced => {
                 return fatal(&self.client).unwrap_or_else(|| error::coded(code, "send"));
             }
-            RDKafkaErrorCode::State => {
-                Error::new(ErrorKind::Fatal, "send: no transaction is open, or it must be aborted")
-            }
+            // A transaction that has failed takes no more: what it has failed of says what to do.
+            RDKafkaErrorCode::State => fatal(&self.client)
+                .or_else(|| transactions::cause(&self.handle))
+                .unwrap_or_else(|| Error::new(ErrorKind::Fatal, "send: no transaction is open")),
             code => error::coded(code, "send"),
         };
         match record.partition {

@@ -163,6 +163,37 @@ fn a_broker_that_hangs_is_bounded_and_comes_back() {
     producer.commit_transaction(LONG).expect("committed");
 }
 
+/// A record that was not written in time fails its transaction, and whoever sends the next one is told
+/// of that: it can be done again.
+#[test]
+fn a_transaction_that_has_failed_takes_no_more_and_says_why() {
+    let broker = Broker::start().expect("a broker");
+    let kafka = Kafka(Arc::new(KafkaLog::new(broker.bootstrap())));
+    let (log, topic) = (kafka.log(), kafka.unique("failed"));
+    kafka.create_topic(&topic, 1);
+    let options = ProducerOptions {
+        client_id: "kafka-test".to_owned(),
+        transactional_id: Some(kafka.unique("failed-id")),
+        transaction_timeout: Duration::from_secs(1),
+    };
+    let mut producer = log.producer(options).expect("a producer");
+    producer.init_transactions(LONG).expect("ready");
+    producer.begin_transaction().expect("begun");
+    send(&mut *producer, &topic, 0, b"in time").expect("sent");
+    flush(&mut *producer);
+    broker.pause().expect("paused");
+    let clock = SystemClock::new();
+    let error = loop {
+        if let Err(error) = send(&mut *producer, &topic, 0, b"too late") {
+            break error;
+        }
+        assert!(clock.monotonic() < LONG, "it does not fail");
+        producer.poll(Duration::from_millis(50));
+    };
+    assert!(error.is_retriable(), "{error}");
+    broker.resume();
+}
+
 /// A client that begins a transaction and is never heard of again holds readers up no longer than
 /// the transaction may take.
 #[test]
