@@ -72,9 +72,18 @@ impl<V> ByteMap<V> {
             debug_assert!(false, "scan of a map without order");
             return true;
         };
-        let to = scan.to.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        let range = order.range::<[u8], _>((Bound::Included(&scan.from[..]), to));
-        let mut each = |key: &SmallKey| self.entries.get(key).is_none_or(|v| visit(key, v));
-        if scan.reverse { range.rev().all(&mut each) } else { { range }.all(&mut each) }
+        walk(order, scan, |key| self.entries.get(key).is_none_or(|v| visit(key, v)))
     }
+}
+
+/// Visits the keys of a scan in its direction, until `visit` returns false; true if it came to the
+/// end. The scan is not empty.
+pub(crate) fn walk(
+    order: &BTreeSet<SmallKey>,
+    scan: &Scan,
+    mut visit: impl FnMut(&SmallKey) -> bool,
+) -> bool {
+    let to = scan.to.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+    let range = order.range::<[u8], _>((Bound::Included(&scan.from[..]), to));
+    if scan.reverse { range.rev().all(&mut visit) } else { { range }.all(&mut visit) }
 }

@@ -36,8 +36,7 @@ impl Entries {
     }
 
     pub(super) fn value(&self, place: Place) -> Option<&[u8]> {
-        let value = Parts::of(&self.bytes, place).value;
-        (self.bytes[place] == VALUE).then(|| &self.bytes[value])
+        self.entry(place).1
     }
 
     pub(super) fn entry(&self, place: Place) -> Entry<'_> {

@@ -6,13 +6,13 @@
 
 use std::collections::BTreeSet;
 use std::hash::BuildHasher;
-use std::ops::Bound;
 
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry::{Occupied, Vacant};
 
 use super::entries::{Entries, Entry, Place};
+use crate::map::walk;
 use crate::scan::{Page, Scan};
 use crate::small::{SmallKey, head};
 
@@ -150,26 +150,20 @@ impl Generation {
     /// Adds its part of a scan to `page`, deletes included. It must be ordered, and the scan not
     /// empty.
     pub(super) fn page(&self, scan: &Scan, limit: usize, page: &mut Page) {
-        page.complete = true;
         let Some(order) = &self.order else {
             debug_assert!(false, "scan of a generation without order");
+            page.complete = true;
             return;
         };
-        let to = scan.to.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        let range = order.range::<[u8], _>((Bound::Included(&scan.from[..]), to));
-        let mut add = |key: &SmallKey| {
+        page.complete = walk(order, scan, |key| {
             if page.is_full(limit) {
-                page.complete = false;
-            } else if let Some(value) = self.get(self.key(key)) {
+                return false;
+            }
+            if let Some(value) = self.get(self.key(key)) {
                 page.push(key, value);
             }
-            page.complete
-        };
-        if scan.reverse {
-            range.rev().all(&mut add)
-        } else {
-            { range }.all(&mut add)
-        };
+            true
+        });
     }
 }
 
