@@ -126,6 +126,13 @@ fn a_store_without_changelog_keeps_its_data() {
     assert_eq!(contents(&store).unwrap().len(), 10);
 }
 
+/// The value 7 of `key` in the window that starts at `at`.
+fn windowed(key: &str, at: i64) -> Change {
+    let mut bytes = Vec::new();
+    crate::keys::window(key.as_bytes(), at, 0, &mut bytes);
+    (bytes, Some(7_u64.to_be_bytes().to_vec()), at)
+}
+
 #[test]
 fn a_window_restored_in_bulk_forgets_what_is_too_old() {
     use crate::Windows;
@@ -136,12 +143,7 @@ fn a_window_restored_in_bulk_forgets_what_is_too_old() {
     let builder = Windows::persistent("s", minute, 10 * minute, Utf8, U64);
     let dir = TempDir::new();
     let store = open_in(&builder, dir.path()).unwrap();
-    let windowed = |at: i64| {
-        let mut key = Vec::new();
-        crate::keys::window(b"k", at, 0, &mut key);
-        (key, Some(7_u64.to_be_bytes().to_vec()), at)
-    };
-    let changes: Vec<Change> = (0..600).map(|n| windowed(n * 10_000)).collect();
+    let changes: Vec<Change> = (0..600).map(|n| windowed("k", n * 10_000)).collect();
     for part in 0..6 {
         let from = part * 100;
         let mut records = changelog(&changes[from..from + 100], from as i64);
@@ -172,11 +174,6 @@ fn windows_that_were_restored_are_found_after_commits() {
     let builder = Windows::persistent("s", minute, 10 * minute, Utf8, U64);
     let dir = TempDir::new();
     let mut store = open_in(&builder, dir.path()).unwrap();
-    let windowed = |key: &str, at: i64| {
-        let mut bytes = Vec::new();
-        crate::keys::window(key.as_bytes(), at, 0, &mut bytes);
-        (bytes, Some(7_u64.to_be_bytes().to_vec()), at)
-    };
     let changes = [windowed("a", 0), windowed("a", 60_000), windowed("b", 60_000)];
     store.restore(&mut changelog(&changes, 0), 2).unwrap();
     let at = Timestamp::from_millis;
