@@ -60,7 +60,7 @@ impl Core {
         let Some(event) = self.main.poll(wait) else { return false };
         match event.kind() {
             EventKind::Deliveries => {
-                let why = || fatal(&self.client).or_else(|| transactions::cause(&self.handle));
+                let why = || failure(&self.client, &self.handle);
                 event.deliveries().for_each(|report| self.acks.take(&report, &why));
             }
             EventKind::Log(level, line) => {
@@ -106,8 +106,7 @@ impl Core {
                 return fatal(&self.client).unwrap_or_else(|| error::coded(code, "send"));
             }
             // A transaction that has failed takes no more: what it has failed of says what to do.
-            RDKafkaErrorCode::State => fatal(&self.client)
-                .or_else(|| transactions::cause(&self.handle))
+            RDKafkaErrorCode::State => failure(&self.client, &self.handle)
                 .unwrap_or_else(|| Error::new(ErrorKind::Fatal, "send: no transaction is open")),
             code => error::coded(code, "send"),
         };
@@ -177,6 +176,11 @@ impl Core {
         let handle = self.by_name.get(&*partition.topic)?;
         self.acks.last_offset(handle.0, partition.partition)
     }
+}
+
+/// What broke a producer for good, or failed its transaction, if anything did.
+fn failure(client: &BaseProducer<Context>, handle: &Arc<dyn Handle>) -> Option<Error> {
+    fatal(client).or_else(|| transactions::cause(handle))
 }
 
 /// The error that broke a producer for good, if any.

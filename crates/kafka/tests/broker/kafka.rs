@@ -163,24 +163,30 @@ fn a_broker_that_hangs_is_bounded_and_comes_back() {
     producer.commit_transaction(LONG).expect("committed");
 }
 
+/// A producer whose transaction may take one second, and has written a record.
+fn short_transaction(kafka: &Kafka, topic: &str, value: &[u8]) -> Box<dyn Producer> {
+    let options = ProducerOptions {
+        client_id: "kafka-test".to_owned(),
+        transactional_id: Some(kafka.unique("short")),
+        transaction_timeout: Duration::from_secs(1),
+    };
+    let mut producer = kafka.log().producer(options).expect("a producer");
+    producer.init_transactions(LONG).expect("ready");
+    producer.begin_transaction().expect("begun");
+    send(&mut *producer, topic, 0, value).expect("sent");
+    flush(&mut *producer);
+    producer
+}
+
 /// A record that was not written in time fails its transaction, and whoever sends the next one is told
 /// of that: it can be done again.
 #[test]
 fn a_transaction_that_has_failed_takes_no_more_and_says_why() {
     let broker = Broker::start().expect("a broker");
     let kafka = Kafka(Arc::new(KafkaLog::new(broker.bootstrap())));
-    let (log, topic) = (kafka.log(), kafka.unique("failed"));
+    let topic = kafka.unique("failed");
     kafka.create_topic(&topic, 1);
-    let options = ProducerOptions {
-        client_id: "kafka-test".to_owned(),
-        transactional_id: Some(kafka.unique("failed-id")),
-        transaction_timeout: Duration::from_secs(1),
-    };
-    let mut producer = log.producer(options).expect("a producer");
-    producer.init_transactions(LONG).expect("ready");
-    producer.begin_transaction().expect("begun");
-    send(&mut *producer, &topic, 0, b"in time").expect("sent");
-    flush(&mut *producer);
+    let mut producer = short_transaction(&kafka, &topic, b"in time");
     broker.pause().expect("paused");
     let clock = SystemClock::new();
     let error = loop {
@@ -201,16 +207,7 @@ fn a_transaction_left_open_ends_with_its_time() {
     let kafka = Kafka::new();
     let (log, topic) = (kafka.log(), kafka.unique("hanging"));
     kafka.create_topic(&topic, 1);
-    let options = ProducerOptions {
-        client_id: "kafka-test".to_owned(),
-        transactional_id: Some(kafka.unique("hanging-id")),
-        transaction_timeout: Duration::from_secs(1),
-    };
-    let mut hanging = log.producer(options).expect("a producer");
-    hanging.init_transactions(LONG).expect("ready");
-    hanging.begin_transaction().expect("begun");
-    send(&mut *hanging, &topic, 0, b"inside").expect("sent");
-    flush(&mut *hanging);
+    let mut hanging = short_transaction(&kafka, &topic, b"inside");
     let mut outside = producer(&*log, None);
     send(&mut *outside, &topic, 0, b"outside").expect("sent");
     flush(&mut *outside);
