@@ -16,6 +16,8 @@ use crate::ffi::{self, Doorbell, Messages, Queue, Topic};
 /// A partition that is being fetched.
 pub(super) struct PartitionLane {
     partition: TopicPartition,
+    /// Where fetching began.
+    began: Offset,
     /// Taken from the queue, not yet given out; more than one piece only if there was an error.
     taken: VecDeque<Piece>,
     /// Behind what was given out.
@@ -58,6 +60,7 @@ impl PartitionLane {
         let mut probe = TopicPartitionList::with_capacity(1);
         probe.add_partition(&partition.topic, partition.partition);
         Ok(Self {
+            began: offset,
             taken: VecDeque::new(),
             position: offset,
             ahead: offset,
@@ -153,9 +156,18 @@ impl PartitionLane {
         Ok(Fetched { records, position: self.position, lag: self.lag })
     }
 
+    /// Goes on behind what was taken, and keeps that.
+    fn begin_anew(&mut self) -> Result {
+        let restarted = self.restarted(&self.fetcher, self.ahead)?;
+        let taken = std::mem::take(&mut self.taken);
+        *self = Self { taken, position: self.position, end: self.end, lag: self.lag, ..restarted };
+        Ok(())
+    }
+
     /// Takes what the queue has and sorts records from notes.
     fn fill(&mut self, max: usize) {
         let mut rest = self.queue.take(max);
+        let mut is_doubtful = false;
         while let Some((index, code)) =
             (0..rest.len()).find_map(|index| Some((index, rest.error(index)?)))
         {
@@ -166,6 +178,8 @@ impl PartitionLane {
             if code == RDKafkaErrorCode::PartitionEOF {
                 self.end = Some(note.offset(0));
                 self.ahead = self.ahead.max(note.offset(0));
+            } else if error::kind(code) == ErrorKind::OffsetReset && note.offset(0) != self.began {
+                is_doubtful = true;
             } else {
                 self.fail(code, &note.error_text(0));
             }
@@ -178,6 +192,12 @@ impl PartitionLane {
             && Some(position) != self.noted
         {
             self.ahead = self.ahead.max(position);
+        }
+        // librdkafka tells of a position outside of the log without the version that all else has by
+        // which it drops what came late. So this may be about an earlier reading of the partition, and
+        // has ended this one too. If it is about this one, the broker says so again, of its beginning.
+        if is_doubtful && let Err(error) = self.begin_anew() {
+            self.taken.push_back(Piece::Failed(error));
         }
     }
 

@@ -7,6 +7,7 @@ mod backlog;
 mod contract;
 mod group;
 mod kafka;
+mod positions;
 mod streams;
 
 use std::sync::Arc;
