@@ -4,7 +4,7 @@
 //! were committed says in which order its input was processed; the interpreter does the same, one
 //! record after the other, and every result must be equal to its own: once each, none missing.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use kstreams::partition::partition_for;
 
@@ -46,7 +46,9 @@ pub(super) struct Oracle {
     n_totals: [usize; N_PARTITIONS as usize],
     tallies: Stage,
     n_done: [usize; N_PARTITIONS as usize],
-    pub(super) n_duplicates: u64,
+    /// How many results of each topic and partition came again, and the first and last input records
+    /// they come from.
+    duplicates: BTreeMap<(String, i32), (u64, String, String)>,
     /// What is wrong otherwise; the first few in words.
     pub(super) n_wrong: u64,
     pub(super) wrong: Vec<String>,
@@ -88,7 +90,7 @@ impl Oracle {
             (input_key.clone(), input.total, input.tallied)
         };
         if is_done {
-            self.n_duplicates += 1;
+            self.duplicate(topic, partition, format!("{from}:{offset}"));
             return Look::Done;
         }
         if amount == 0 {
@@ -164,6 +166,25 @@ impl Oracle {
         lost.iter().take(8).map(text).collect()
     }
 
+    fn duplicate(&mut self, topic: &str, partition: i32, origin: String) {
+        let known = self.duplicates.entry((topic.to_owned(), partition));
+        let (n, _, last) = known.or_insert_with(|| (0, origin.clone(), String::new()));
+        *n += 1;
+        *last = origin;
+    }
+
+    pub(super) fn n_duplicates(&self) -> u64 {
+        self.duplicates.values().map(|(n, ..)| n).sum()
+    }
+
+    /// Where there are duplicates.
+    pub(super) fn duplicates(&self) -> Vec<String> {
+        let text = |((topic, partition), (n, first, last)): (&(String, i32), &(u64, _, _))| {
+            format!("{topic}, partition {partition}: {n} duplicates, from {first} to {last}")
+        };
+        self.duplicates.iter().map(text).collect()
+    }
+
     pub(super) fn wrong(&mut self, text: String) {
         self.n_wrong += 1;
         if self.wrong.len() < 10 {
@@ -183,7 +204,7 @@ fn the_interpreter_sees_what_is_doubled_lost_or_changed() {
             let partition = partition_for(key.as_bytes(), N_PARTITIONS);
             assert_eq!(oracle.output(topic, partition, key, value), Look::Done);
         }
-        (oracle.n_duplicates, oracle.n_wrong, oracle.n_lost())
+        (oracle.n_duplicates(), oracle.n_wrong, oracle.n_lost())
     };
     let tallies = [(TALLIES, "k1", "0:0:1:1:k1"), (TALLIES, "k1", "0:1:2:3:k1")];
     let all = [results, tallies].concat();

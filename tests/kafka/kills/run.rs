@@ -349,10 +349,10 @@ impl Run {
         let oracle = &self.verifier.oracle;
         Summary {
             n_records: oracle.n_inputs().iter().sum(),
-            n_duplicates: oracle.n_duplicates,
+            n_duplicates: oracle.n_duplicates(),
             n_lost: oracle.n_lost(),
             n_wrong: oracle.n_wrong,
-            wrong: [oracle.wrong.clone(), oracle.lost()].concat(),
+            wrong: [oracle.duplicates(), oracle.wrong.clone(), oracle.lost()].concat(),
             ..self.summary.clone()
         }
     }
