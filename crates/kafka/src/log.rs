@@ -102,7 +102,10 @@ impl Log for KafkaLog {
         if let Some(admin) = &*admin {
             return Ok(Arc::clone(admin) as Arc<dyn Admin>);
         }
-        let made = Arc::new(KafkaAdmin::new(&self.config(Role::Admin, "kstreams-admin"))?);
+        let made = Arc::new(KafkaAdmin::new(
+            &self.config(Role::Admin, "kstreams-admin"),
+            self.config(Role::Consumer, "kstreams-admin"),
+        )?);
         *admin = Some(Arc::clone(&made));
         Ok(made)
     }

@@ -1,4 +1,4 @@
-//! A client of librdkafka that reads partitions.
+//! A client of librdkafka that reads partitions, or asks for their offsets.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,15 +6,16 @@ use std::time::Duration;
 use kstreams_core::error::{Error, ErrorKind, Result};
 use rdkafka::ClientConfig;
 use rdkafka::client::Client;
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
+use rdkafka::metadata::Metadata;
 
-use crate::client::{Context, log};
+use crate::client::{Context, bounded, log};
 use crate::error;
 use crate::ffi::{self, EventKind, Handle, Queue};
 
 /// It has one fetch at a time under way to each broker, for all partitions that have room. If none
 /// of these has anything, the broker keeps it for `fetch.wait.max.ms`.
-pub(super) struct Fetcher {
+pub(crate) struct Fetcher {
     main: Queue,
     client: Arc<Client<Context>>,
     handle: Arc<dyn Handle>,
@@ -22,23 +23,28 @@ pub(super) struct Fetcher {
 
 impl Fetcher {
     /// Connects in the background.
-    pub(super) fn new(config: &ClientConfig) -> Result<Arc<Self>> {
+    pub(crate) fn new(config: &ClientConfig) -> Result<Arc<Self>> {
         let client = ffi::reader(config).map_err(|refused| error::refused(refused, "consumer"))?;
         let client = Arc::new(client);
         let handle: Arc<dyn Handle> = Arc::clone(&client) as Arc<dyn Handle>;
         Ok(Arc::new(Self { main: Queue::main(&handle), client, handle }))
     }
 
-    pub(super) fn handle(&self) -> &Arc<dyn Handle> {
+    pub(crate) fn handle(&self) -> &Arc<dyn Handle> {
         &self.handle
     }
 
-    pub(super) fn context(&self) -> &Context {
+    pub(crate) fn context(&self) -> &Context {
         self.client.context()
     }
 
+    /// Has the client told of a topic, or of all.
+    pub(crate) fn metadata(&self, topic: Option<&str>, timeout: Duration) -> KafkaResult<Metadata> {
+        self.client.fetch_metadata(topic, bounded(timeout))
+    }
+
     /// Works off log lines and errors of the client as a whole.
-    pub(super) fn serve(&self) -> Result {
+    pub(crate) fn serve(&self) -> Result {
         while let Some(event) = self.main.poll(Duration::ZERO) {
             match event.kind() {
                 EventKind::Log(level, line) => log(level, &line),
@@ -52,7 +58,7 @@ impl Fetcher {
                         return Err(Error::new(ErrorKind::Authorization, message));
                     }
                 }
-                EventKind::Deliveries | EventKind::Offsets | EventKind::Other => {}
+                EventKind::Deliveries | EventKind::Other => {}
             }
         }
         Ok(())

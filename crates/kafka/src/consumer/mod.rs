@@ -24,7 +24,7 @@ use rdkafka::ClientConfig;
 
 use crate::ffi::Doorbell;
 
-use self::fetcher::Fetcher;
+pub(crate) use self::fetcher::Fetcher;
 use self::lane::PartitionLane;
 
 /// The consumer of one thread.

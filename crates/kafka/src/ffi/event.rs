@@ -26,8 +26,6 @@ pub(crate) enum EventKind {
     Log(i32, String),
     /// The client as a whole failed; the last one tells whether for good.
     Error(RDKafkaErrorCode, String, bool),
-    /// Offsets that were asked for.
-    Offsets,
     /// Anything else.
     Other,
 }
@@ -48,7 +46,6 @@ impl Event {
         // SAFETY: the event is valid.
         match unsafe { bindings::rd_kafka_event_type(self.as_ptr()) } {
             bindings::RD_KAFKA_EVENT_DR => EventKind::Deliveries,
-            bindings::RD_KAFKA_EVENT_LISTOFFSETS_RESULT => EventKind::Offsets,
             bindings::RD_KAFKA_EVENT_LOG => self.log(),
             bindings::RD_KAFKA_EVENT_ERROR => match self.error() {
                 Some((code, text)) => {

@@ -7,7 +7,7 @@ use kstreams_core::record::Offset;
 use rdkafka::TopicPartitionList;
 use rdkafka::bindings;
 use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::types::RDKafkaTopicPartition;
+use rdkafka::types::{RDKafkaTopicPartition, RDKafkaTopicPartitionList};
 
 use super::{message, read_code, text};
 
@@ -25,7 +25,8 @@ pub(crate) struct ListEntry {
 
 /// What a list holds, in its order.
 pub(crate) fn list_entries(list: &TopicPartitionList) -> Vec<ListEntry> {
-    raw(list).iter().map(entry).collect()
+    // SAFETY: the list is valid, and borrowed.
+    unsafe { entries(list.ptr()) }
 }
 
 /// Sets the leader epoch of the entry at `index`, which is below the list's count.
@@ -45,15 +46,24 @@ fn leader_epoch(entry: &RDKafkaTopicPartition) -> Option<i32> {
     (epoch >= 0).then_some(epoch)
 }
 
-fn raw(list: &TopicPartitionList) -> &[RDKafkaTopicPartition] {
-    if list.count() == 0 {
-        return &[];
-    }
-    // SAFETY: the list is valid, has that many entries, and is borrowed.
-    unsafe { slice::from_raw_parts((*list.ptr()).elems, list.count()) }
+/// What a list of librdkafka's holds, in its order; nothing if it is null.
+///
+/// # Safety
+/// The list is null, or it and its entries are valid.
+pub(super) unsafe fn entries(list: *const RDKafkaTopicPartitionList) -> Vec<ListEntry> {
+    // SAFETY: the caller vouches for the list, which has that many entries.
+    let entries = unsafe {
+        match list.as_ref() {
+            Some(list) if list.cnt > 0 => {
+                slice::from_raw_parts(list.elems, usize::try_from(list.cnt).unwrap_or(0))
+            }
+            _ => &[],
+        }
+    };
+    entries.iter().map(entry).collect()
 }
 
-pub(super) fn entry(entry: &RDKafkaTopicPartition) -> ListEntry {
+fn entry(entry: &RDKafkaTopicPartition) -> ListEntry {
     // SAFETY: the strings and bytes belong to the entry and are copied.
     let (topic, metadata, error) = unsafe {
         let metadata = message::bytes(entry.metadata, entry.metadata_size);

@@ -27,7 +27,7 @@ use rdkafka::types::{RDKafka, RDKafkaRespErr};
 pub(crate) use event::{Delivery, Event, EventKind};
 pub(crate) use list::{list_entries, set_leader_epoch};
 pub(crate) use message::Messages;
-pub(crate) use offsets::{commit, list_offsets, position, watermarks};
+pub(crate) use offsets::{commit, delete_records, offsets_for_times, position, watermarks};
 pub(crate) use queue::{Doorbell, Queue};
 pub(crate) use reader::reader;
 pub(crate) use topic::{Topic, produce};

@@ -1,19 +1,16 @@
 //! Offsets: those the client knows already, and those only the broker knows.
 
 use std::ptr;
-use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kstreams_core::record::{Offset, TopicPartition};
-use kstreams_runtime::transport::Isolation;
 use rdkafka::TopicPartitionList;
 use rdkafka::bindings;
-use rdkafka::bindings::rd_kafka_IsolationLevel_t as level;
 use rdkafka::bindings::rd_kafka_admin_op_t as operation;
 use rdkafka::error::RDKafkaErrorCode;
 
-use super::list::{ListEntry, entry};
+use super::list::{ListEntry, entries};
 use super::{Handle, Queue, Topic, check, list_entries};
 use crate::client::millis;
 
@@ -69,13 +66,7 @@ pub(crate) fn commit(
     // SAFETY: the event is valid; the list belongs to it and is copied, entry by entry.
     let failed = unsafe {
         let list = bindings::rd_kafka_event_topic_partition_list(event.as_ptr());
-        let entries = match list.as_ref() {
-            Some(list) if list.cnt > 0 => {
-                slice::from_raw_parts(list.elems, usize::try_from(list.cnt).unwrap_or(0))
-            }
-            _ => &[],
-        };
-        entries.iter().map(entry).find(|entry| entry.error.is_some())
+        entries(list).into_iter().find(|entry| entry.error.is_some())
     };
     Some(match (failed, event.error()) {
         (Some(entry), _) => {
@@ -90,53 +81,72 @@ pub(crate) fn commit(
 /// Why a commit was refused, and the partition it is about if it is about one.
 pub(crate) type Refusal = (RDKafkaErrorCode, Option<TopicPartition>);
 
-/// Asks the brokers. In `partitions` the offset field is what is asked for: a timestamp, or -1
-/// for the end, or -2 for the beginning. `None` if no answer came in time.
-pub(crate) fn list_offsets(
+/// Asks the brokers, at the client's isolation level. In `partitions` the offset field is what is
+/// asked for: a timestamp, or -1 for the end, or -2 for the beginning. Then it is the answer, or the
+/// entry has an error.
+pub(crate) fn offsets_for_times(
     client: &Arc<dyn Handle>,
-    partitions: &TopicPartitionList,
-    isolation: Isolation,
+    partitions: &mut TopicPartitionList,
+    timeout: Duration,
+) -> Result<(), RDKafkaErrorCode> {
+    // SAFETY: client and list are valid; the list is borrowed mutably, and not used after the call.
+    check(unsafe {
+        bindings::rd_kafka_offsets_for_times(
+            client.native(),
+            partitions.ptr(),
+            millis(timeout).max(1),
+        )
+    })
+}
+
+/// Has the brokers delete what lies before these offsets. `None` if no answer came in time.
+///
+/// The client should know the leaders of all partitions: librdkafka looks for them on this thread,
+/// and if it has to wait for one, on its own too, at the same time. Its own time-out would have the
+/// same effect, so it is long.
+pub(crate) fn delete_records(
+    client: &Arc<dyn Handle>,
+    before: &TopicPartitionList,
     timeout: Duration,
 ) -> Option<Result<Vec<ListEntry>, (RDKafkaErrorCode, String)>> {
     let queue = Queue::new(client);
-    let isolation = match isolation {
-        Isolation::ReadCommitted => level::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED,
-        Isolation::ReadUncommitted => level::RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED,
-    };
-    // SAFETY: client, list and queue are valid; the options are made and destroyed here, and
-    // librdkafka copies both options and list. Refused options would be a bug of ours: their
-    // errors are destroyed and the defaults stay.
+    // SAFETY: client, list and queue are valid; options and request are made and destroyed here,
+    // and librdkafka copies both. A refused option would be a bug of ours: the default stays. If
+    // the queue is gone by then, the answer is dropped.
     unsafe {
         let options = bindings::rd_kafka_AdminOptions_new(
             client.native(),
-            operation::RD_KAFKA_ADMIN_OP_LISTOFFSETS,
+            operation::RD_KAFKA_ADMIN_OP_DELETERECORDS,
         );
-        let refused = bindings::rd_kafka_AdminOptions_set_isolation_level(options, isolation);
-        if !refused.is_null() {
-            bindings::rd_kafka_error_destroy(refused);
-        }
         bindings::rd_kafka_AdminOptions_set_request_timeout(
             options,
-            millis(timeout).max(1),
+            millis(timeout.max(LONG)),
             ptr::null_mut(),
             0,
         );
-        bindings::rd_kafka_ListOffsets(client.native(), partitions.ptr(), options, queue.as_ptr());
+        let mut request = bindings::rd_kafka_DeleteRecords_new(before.ptr());
+        bindings::rd_kafka_DeleteRecords(
+            client.native(),
+            &raw mut request,
+            1,
+            options,
+            queue.as_ptr(),
+        );
+        bindings::rd_kafka_DeleteRecords_destroy(request);
         bindings::rd_kafka_AdminOptions_destroy(options);
     }
-    // librdkafka answers by itself when the request's time is over.
-    let event = queue.poll(timeout + Duration::from_millis(500))?;
+    let event = queue.poll(timeout)?;
     if let Some(error) = event.error() {
         return Some(Err(error));
     }
     // SAFETY: the event is the answer; everything read belongs to it and is copied.
     let entries = unsafe {
-        let result = bindings::rd_kafka_event_ListOffsets_result(event.as_ptr());
-        let mut len = 0;
-        let infos = bindings::rd_kafka_ListOffsets_result_infos(result, &raw mut len);
-        let infos = if len == 0 { &[] } else { slice::from_raw_parts(infos, len) };
-        let partition = bindings::rd_kafka_ListOffsetsResultInfo_topic_partition;
-        infos.iter().map(|info| entry(&*partition(*info))).collect()
+        let result = bindings::rd_kafka_event_DeleteRecords_result(event.as_ptr());
+        let list = bindings::rd_kafka_DeleteRecords_result_offsets(result);
+        entries(list)
     };
     Some(Ok(entries))
 }
+
+/// No caller waits that long for deleted records.
+const LONG: Duration = Duration::from_secs(300);

@@ -75,7 +75,7 @@ impl Core {
             EventKind::Error(code, reason, _) => {
                 self.client.context().trouble().note(code, &reason);
             }
-            EventKind::Offsets | EventKind::Other => {}
+            EventKind::Other => {}
         }
         true
     }

@@ -1,4 +1,4 @@
-//! Positions outside of the log: who is told, and of what.
+//! Offsets: positions outside of the log, and who is told of them; questions that there is no time for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -110,4 +110,28 @@ fn a_lane_is_told_when_the_log_has_moved_past_it() {
         take(&consumer.fetch(lanes[0], 1).expect("fetched"), &mut next);
         next == 40
     });
+}
+
+/// librdkafka's own listing of offsets works on memory that it has freed, if its time is over before
+/// it has begun.
+#[test]
+fn offsets_may_be_asked_for_when_there_is_no_time() {
+    let broker = Broker::start().expect("a broker");
+    let log = KafkaLog::builder(broker.bootstrap()).build().expect("built");
+    let admin = log.admin().expect("an admin client");
+    admin.topics(LONG).expect("connected");
+    let ask = |thread: usize| {
+        for turn in 0..500 {
+            let at = TopicPartition::new(format!("t{thread}-{turn}"), 0);
+            let timeout = Duration::from_micros(turn);
+            admin.offsets(&[(at, OffsetSpec::Earliest)], timeout).expect_err("no such topic");
+        }
+    };
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let ask = &ask;
+            scope.spawn(move || ask(thread));
+        }
+    });
+    admin.topics(LONG).expect("listed");
 }
