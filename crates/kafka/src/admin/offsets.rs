@@ -151,13 +151,15 @@ impl Offsets {
     }
 }
 
-/// Asks until there is an answer or the time is over; one partition is asked one question.
+/// Asks, and once more if leaders may have changed; one partition is asked one question.
 fn ask(
     client: &Fetcher,
     round: &[&Question<'_>],
     deadline: Deadline,
     timeout: Duration,
 ) -> Result<Vec<Offset>> {
+    // What it has to say piles up otherwise.
+    let _ = client.serve();
     match ask_once(client, round, deadline, timeout) {
         // Leaders may have changed since this client was told of them, and nothing else makes it
         // ask again within minutes: after a broker was killed, the epochs it knows are fenced.
