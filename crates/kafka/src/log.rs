@@ -103,9 +103,9 @@ impl Log for KafkaLog {
             return Ok(Arc::clone(admin) as Arc<dyn Admin>);
         }
         let made = Arc::new(KafkaAdmin::new(
-            &self.config(Role::Admin, "kstreams-admin"),
+            self.config(Role::Admin, "kstreams-admin"),
             self.config(Role::Consumer, "kstreams-admin"),
-        )?);
+        ));
         *admin = Some(Arc::clone(&made));
         Ok(made)
     }

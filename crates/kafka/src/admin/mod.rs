@@ -1,10 +1,10 @@
-//! Topics, over rdkafka's admin client; offsets beside it.
+//! Topics, made and deleted over rdkafka's admin client; offsets, and which topics there are, beside it.
 
 mod offsets;
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context as TaskContext, Poll, Wake};
 use std::thread::{self, Thread};
 use std::time::Duration;
@@ -22,23 +22,66 @@ use crate::ffi::{EventKind, Handle, Queue};
 
 use self::offsets::Offsets;
 
-/// The admin client, shared by all threads.
+/// What all threads ask of the cluster.
 pub(crate) struct KafkaAdmin {
-    /// Log lines; rdkafka's own thread serves only answers.
-    main: Queue,
-    client: Arc<AdminClient<Context>>,
+    config: ClientConfig,
+    /// Made when topics are to be made or deleted: most applications find theirs.
+    changes: OnceLock<Changes>,
     offsets: Offsets,
 }
 
+/// rdkafka's admin client.
+struct Changes {
+    /// Log lines; rdkafka's own thread serves only answers.
+    main: Queue,
+    client: Arc<AdminClient<Context>>,
+}
+
 impl KafkaAdmin {
-    /// An admin client; connects in the background. The clients of `readers` ask for offsets.
-    pub(crate) fn new(config: &ClientConfig, readers: ClientConfig) -> Result<Self> {
+    /// Nothing connects before it is used. The clients of `readers` ask for topics and offsets.
+    pub(crate) fn new(config: ClientConfig, readers: ClientConfig) -> Self {
+        Self { config, changes: OnceLock::new(), offsets: Offsets::new(readers) }
+    }
+
+    fn changes(&self) -> Result<&Changes> {
+        if let Some(changes) = self.changes.get() {
+            return Ok(changes);
+        }
+        let made = Changes::new(&self.config)?;
+        Ok(self.changes.get_or_init(|| made))
+    }
+
+    /// Waits until each partition of new topics is led: a broker is told of it, and names it, before
+    /// it takes records for it.
+    fn wait_for_leaders(&self, topics: &[NewTopic], deadline: Deadline) -> Result {
+        let of = |topic: &NewTopic| {
+            let name = topic.name.clone();
+            (0..topic.n_partitions).map(move |partition| TopicPartition::new(&*name, partition))
+        };
+        let asked: Vec<_> =
+            topics.iter().flat_map(of).map(|at| (at, OffsetSpec::Earliest)).collect();
+        loop {
+            match self.offsets(&asked, deadline.remaining().max(LOOK_TIME)) {
+                Err(error) if error.is_retriable() && !deadline.is_over() => {
+                    thread::park_timeout(LOOK_AGAIN.min(deadline.remaining()));
+                }
+                // Who may create topics need not be allowed to read them.
+                Err(error) if error.kind() == ErrorKind::Authorization => return Ok(()),
+                told => return told.map(drop),
+            }
+        }
+    }
+}
+
+impl Changes {
+    /// Connects in the background.
+    fn new(config: &ClientConfig) -> Result<Self> {
         let client: AdminClient<Context> = config
             .create_with_context(Context::default())
             .map_err(|refused| error::refused(refused, "admin client"))?;
         let client = Arc::new(client);
         let handle = Arc::clone(&client) as Arc<dyn Handle>;
-        Ok(Self { main: Queue::main(&handle), client, offsets: Offsets::new(readers) })
+        Ok(Self { main: Queue::main(&handle), client })
     }
 
     /// A list of topics leaves out what this user may not see; the broker says so when it is asked for
@@ -90,37 +133,11 @@ impl KafkaAdmin {
         }
         trouble
     }
-
-    /// Waits until each partition of new topics is led: a broker is told of it, and names it, before
-    /// it takes records for it.
-    fn wait_for_leaders(&self, topics: &[NewTopic], deadline: Deadline) -> Result {
-        let of = |topic: &NewTopic| {
-            let name = topic.name.clone();
-            (0..topic.n_partitions).map(move |partition| TopicPartition::new(&*name, partition))
-        };
-        let asked: Vec<_> =
-            topics.iter().flat_map(of).map(|at| (at, OffsetSpec::Earliest)).collect();
-        loop {
-            match self.offsets(&asked, deadline.remaining().max(LOOK_TIME)) {
-                Err(error) if error.is_retriable() && !deadline.is_over() => {
-                    thread::park_timeout(LOOK_AGAIN.min(deadline.remaining()));
-                }
-                // Who may create topics need not be allowed to read them.
-                Err(error) if error.kind() == ErrorKind::Authorization => return Ok(()),
-                told => return told.map(drop),
-            }
-        }
-    }
 }
 
 impl Admin for KafkaAdmin {
     fn topics(&self, timeout: Duration) -> Result<Vec<TopicInfo>> {
-        let timeout = bounded(timeout);
-        let metadata = self
-            .client
-            .inner()
-            .fetch_metadata(None, timeout)
-            .map_err(|failed| error::asked(failed, self.trouble(), timeout, "list topics"))?;
+        let metadata = self.offsets.topics(timeout)?;
         let there = metadata.topics().iter().filter(|topic| topic.error().is_none());
         Ok(there
             .map(|topic| TopicInfo {
@@ -136,8 +153,9 @@ impl Admin for KafkaAdmin {
         }
         let deadline = Deadline::after(timeout);
         let natives: Vec<NativeTopic<'_>> = topics.iter().map(native).collect();
-        let answer = self.client.create_topics(&natives, &options(timeout));
-        for outcome in self.wait(answer, timeout, "create topics")? {
+        let changes = self.changes()?;
+        let answer = changes.client.create_topics(&natives, &options(timeout));
+        for outcome in changes.wait(answer, timeout, "create topics")? {
             match outcome {
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
                 Err((name, code)) => {
@@ -152,10 +170,10 @@ impl Admin for KafkaAdmin {
                 !there.iter().any(|info| info.name == new.name && info.n_partitions > 0)
             });
             let Some(missing) = missing else { break };
-            self.may_describe(&missing.name, deadline.remaining().max(LOOK_TIME))?;
+            changes.may_describe(&missing.name, deadline.remaining().max(LOOK_TIME))?;
             if deadline.is_over() {
                 let doing = format!("topic {} was created but is not seen yet", missing.name);
-                return Err(error::unanswered(self.trouble(), timeout, &doing));
+                return Err(error::unanswered(changes.trouble(), timeout, &doing));
             }
             thread::park_timeout(LOOK_AGAIN.min(deadline.remaining()));
         }
@@ -167,8 +185,9 @@ impl Admin for KafkaAdmin {
             return Ok(());
         }
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let answer = self.client.delete_topics(&names, &options(timeout));
-        for outcome in self.wait(answer, timeout, "delete topics")? {
+        let changes = self.changes()?;
+        let answer = changes.client.delete_topics(&names, &options(timeout));
+        for outcome in changes.wait(answer, timeout, "delete topics")? {
             match outcome {
                 Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => {}
                 Err((name, code)) => {

@@ -14,6 +14,7 @@ use kstreams_core::error::{Error, ErrorKind, Result};
 use kstreams_core::record::{Offset, TopicPartition};
 use kstreams_runtime::transport::{Isolation, OffsetSpec};
 use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::metadata::Metadata;
 use rdkafka::{ClientConfig, TopicPartitionList};
 
 use crate::client::Deadline;
@@ -44,6 +45,15 @@ impl Offsets {
         Self { config, committed: OnceLock::new(), uncommitted: OnceLock::new() }
     }
 
+    /// All topics that this user may see.
+    pub(super) fn topics(&self, timeout: Duration) -> Result<Metadata> {
+        let (client, _) = self.client(None)?;
+        client.metadata(None, timeout).map_err(|failed| {
+            let _ = client.serve();
+            error::asked(failed, client.context().trouble(), timeout, "list topics")
+        })
+    }
+
     /// See [`Admin::offsets`](kstreams_runtime::transport::Admin::offsets).
     pub(super) fn list(
         &self,
@@ -70,7 +80,7 @@ impl Offsets {
                     round.push(question);
                 }
             }
-            let client = self.client(isolation, partition, deadline)?;
+            let client = self.connected(isolation, partition, deadline)?;
             for (question, offset) in round.iter().zip(ask(client, &round, deadline, timeout)?) {
                 answers[question.index] = offset;
             }
@@ -106,7 +116,7 @@ impl Offsets {
             })
             .collect();
         let Some(first) = questions.first() else { return Ok(()) };
-        let client = self.client(None, first.partition, deadline)?;
+        let client = self.connected(None, first.partition, deadline)?;
         ask(client, &questions.iter().collect::<Vec<_>>(), deadline, timeout)?;
         let list = list(before.iter().map(|(partition, offset)| (partition, *offset)), DELETE)?;
         let entries = match ffi::delete_records(client.handle(), &list, deadline.remaining()) {
@@ -125,12 +135,23 @@ impl Offsets {
     }
 
     /// A client that asks at this level, first of this partition.
-    fn client(
+    fn connected(
         &self,
         isolation: Option<Isolation>,
         partition: &TopicPartition,
         deadline: Deadline,
     ) -> Result<&Arc<Fetcher>> {
+        let (client, is_new) = self.client(isolation)?;
+        if is_new {
+            // Before it is connected librdkafka looks for leaders in vain, and again after 100 ms;
+            // this waits for the connection. What it fails of, the question tells.
+            let _ = client.metadata(Some(&partition.topic), deadline.remaining());
+        }
+        Ok(client)
+    }
+
+    /// A client that asks at this level, and whether it was made for this call.
+    fn client(&self, isolation: Option<Isolation>) -> Result<(&Arc<Fetcher>, bool)> {
         let (level, client) = match isolation {
             Some(Isolation::ReadUncommitted) => ("read_uncommitted", &self.uncommitted),
             None if self.committed.get().is_none() && self.uncommitted.get().is_some() => {
@@ -139,15 +160,12 @@ impl Offsets {
             Some(Isolation::ReadCommitted) | None => ("read_committed", &self.committed),
         };
         if let Some(client) = client.get() {
-            return Ok(client);
+            return Ok((client, false));
         }
         let mut config = self.config.clone();
         config.set("isolation.level", level);
         let made = Fetcher::new(&config)?;
-        // Before it is connected librdkafka looks for leaders in vain, and again after 100 ms; this
-        // waits for the connection. What it fails of, the question tells.
-        let _ = made.metadata(Some(&partition.topic), deadline.remaining());
-        Ok(client.get_or_init(|| made))
+        Ok((client.get_or_init(|| made), true))
     }
 }
 
