@@ -105,7 +105,7 @@ impl Log for KafkaLog {
         let made = Arc::new(KafkaAdmin::new(
             self.config(Role::Admin, "kstreams-admin"),
             self.config(Role::Consumer, "kstreams-admin"),
-        ));
+        )?);
         *admin = Some(Arc::clone(&made));
         Ok(made)
     }

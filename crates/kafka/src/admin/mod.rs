@@ -38,9 +38,9 @@ struct Changes {
 }
 
 impl KafkaAdmin {
-    /// Nothing connects before it is used. The clients of `readers` ask for topics and offsets.
-    pub(crate) fn new(config: ClientConfig, readers: ClientConfig) -> Self {
-        Self { config, changes: OnceLock::new(), offsets: Offsets::new(readers) }
+    /// Connects in the background. The clients of `readers` ask for topics and offsets.
+    pub(crate) fn new(config: ClientConfig, readers: ClientConfig) -> Result<Self> {
+        Ok(Self { config, changes: OnceLock::new(), offsets: Offsets::new(readers)? })
     }
 
     fn changes(&self) -> Result<&Changes> {

@@ -40,9 +40,11 @@ struct Question<'a> {
 }
 
 impl Offsets {
-    /// Nothing connects before it is asked for.
-    pub(super) fn new(config: ClientConfig) -> Self {
-        Self { config, committed: OnceLock::new(), uncommitted: OnceLock::new() }
+    /// Makes the first client, so that settings which do not fit are told at once.
+    pub(super) fn new(config: ClientConfig) -> Result<Self> {
+        let offsets = Self { config, committed: OnceLock::new(), uncommitted: OnceLock::new() };
+        offsets.client(None)?;
+        Ok(offsets)
     }
 
     /// All topics that this user may see.
@@ -71,8 +73,6 @@ impl Offsets {
             };
             open.push(Question { partition, ask, isolation, index });
         }
-        // Those that want a certain client come first: the others take any that is there.
-        open.sort_by_key(|question| question.isolation.is_none());
         while let Some(&Question { isolation, partition, .. }) = open.first() {
             let mut round: Vec<&Question<'_>> = Vec::new();
             for question in open.iter().filter(|question| question.isolation == isolation) {
@@ -154,9 +154,6 @@ impl Offsets {
     fn client(&self, isolation: Option<Isolation>) -> Result<(&Arc<Fetcher>, bool)> {
         let (level, client) = match isolation {
             Some(Isolation::ReadUncommitted) => ("read_uncommitted", &self.uncommitted),
-            None if self.committed.get().is_none() && self.uncommitted.get().is_some() => {
-                ("read_uncommitted", &self.uncommitted)
-            }
             Some(Isolation::ReadCommitted) | None => ("read_committed", &self.committed),
         };
         if let Some(client) = client.get() {
