@@ -3,9 +3,9 @@
 //! librdkafka's own `ListOffsets` (2.12) looks for leaders on the thread of the caller and, if a timer or
 //! news of the cluster say so, on its main thread too: both work on one request, and whoever is second
 //! on memory that the first has freed. So offsets come from `offsets_for_times`, which waits on the
-//! caller's thread alone. It asks at the isolation level of its client: there is one for each level
-//! that was asked for. `DeleteRecords` has no such sister: it is called when its client knows all
-//! leaders, where nothing is waited for.
+//! caller's thread alone. It asks at the isolation level of its client: there is one for committed
+//! records, and another once it is asked for. `DeleteRecords` has no such sister: it is called when its
+//! client knows all leaders, where nothing is waited for.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -25,7 +25,8 @@ use crate::ffi;
 /// Asks for offsets, for all threads.
 pub(super) struct Offsets {
     config: ClientConfig,
-    committed: OnceLock<Arc<Fetcher>>,
+    /// Answers too what is the same at either level.
+    committed: Arc<Fetcher>,
     uncommitted: OnceLock<Arc<Fetcher>>,
 }
 
@@ -34,22 +35,20 @@ struct Question<'a> {
     partition: &'a TopicPartition,
     /// As the protocol says it: a timestamp, -1 for the end, -2 for the beginning.
     ask: i64,
-    /// `None` if it makes no difference.
-    isolation: Option<Isolation>,
+    isolation: Isolation,
     index: usize,
 }
 
 impl Offsets {
     /// Makes the first client, so that settings which do not fit are told at once.
     pub(super) fn new(config: ClientConfig) -> Result<Self> {
-        let offsets = Self { config, committed: OnceLock::new(), uncommitted: OnceLock::new() };
-        offsets.client(None)?;
-        Ok(offsets)
+        let committed = reader(&config, "read_committed")?;
+        Ok(Self { config, committed, uncommitted: OnceLock::new() })
     }
 
     /// All topics that this user may see.
     pub(super) fn topics(&self, timeout: Duration) -> Result<Metadata> {
-        let (client, _) = self.client(None)?;
+        let client = &self.committed;
         client.metadata(None, timeout).map_err(|failed| {
             let _ = client.serve();
             error::asked(failed, client.context().trouble(), timeout, "list topics")
@@ -67,9 +66,9 @@ impl Offsets {
         let mut open: Vec<Question<'_>> = Vec::new();
         for (index, (partition, spec)) in partitions.iter().enumerate() {
             let (ask, isolation) = match spec {
-                OffsetSpec::Earliest => (BEGINNING, None),
-                OffsetSpec::Latest(isolation) => (END, Some(*isolation)),
-                OffsetSpec::At(time) => (time.as_millis().max(0), Some(Isolation::ReadUncommitted)),
+                OffsetSpec::Earliest => (BEGINNING, Isolation::ReadCommitted),
+                OffsetSpec::Latest(isolation) => (END, *isolation),
+                OffsetSpec::At(time) => (time.as_millis().max(0), Isolation::ReadUncommitted),
             };
             open.push(Question { partition, ask, isolation, index });
         }
@@ -80,7 +79,7 @@ impl Offsets {
                     round.push(question);
                 }
             }
-            let client = self.connected(isolation, partition, deadline)?;
+            let client = self.client(isolation, partition, deadline)?;
             for (question, offset) in round.iter().zip(ask(client, &round, deadline, timeout)?) {
                 answers[question.index] = offset;
             }
@@ -92,7 +91,7 @@ impl Offsets {
                 .map(|&index| Question {
                     partition: &partitions[index].0,
                     ask: END,
-                    isolation: Some(Isolation::ReadCommitted),
+                    isolation: Isolation::ReadCommitted,
                     index,
                 })
                 .collect();
@@ -111,12 +110,14 @@ impl Offsets {
             .map(|(index, (partition, _))| Question {
                 partition,
                 ask: BEGINNING,
-                isolation: None,
+                isolation: Isolation::ReadCommitted,
                 index,
             })
             .collect();
-        let Some(first) = questions.first() else { return Ok(()) };
-        let client = self.connected(None, first.partition, deadline)?;
+        if questions.is_empty() {
+            return Ok(());
+        }
+        let client = &self.committed;
         ask(client, &questions.iter().collect::<Vec<_>>(), deadline, timeout)?;
         let list = list(before.iter().map(|(partition, offset)| (partition, *offset)), DELETE)?;
         let entries = match ffi::delete_records(client.handle(), &list, deadline.remaining()) {
@@ -134,36 +135,31 @@ impl Offsets {
         }
     }
 
-    /// A client that asks at this level, first of this partition.
-    fn connected(
+    /// The client that asks at this level, first of this partition.
+    fn client(
         &self,
-        isolation: Option<Isolation>,
+        isolation: Isolation,
         partition: &TopicPartition,
         deadline: Deadline,
     ) -> Result<&Arc<Fetcher>> {
-        let (client, is_new) = self.client(isolation)?;
-        if is_new {
-            // Before it is connected librdkafka looks for leaders in vain, and again after 100 ms;
-            // this waits for the connection. What it fails of, the question tells.
-            let _ = client.metadata(Some(&partition.topic), deadline.remaining());
+        if isolation == Isolation::ReadCommitted {
+            return Ok(&self.committed);
         }
-        Ok(client)
+        if let Some(client) = self.uncommitted.get() {
+            return Ok(client);
+        }
+        let made = reader(&self.config, "read_uncommitted")?;
+        // Before it is connected librdkafka looks for leaders in vain, and again after 100 ms; this
+        // waits for the connection. What it fails of, the question tells.
+        let _ = made.metadata(Some(&partition.topic), deadline.remaining());
+        Ok(self.uncommitted.get_or_init(|| made))
     }
+}
 
-    /// A client that asks at this level, and whether it was made for this call.
-    fn client(&self, isolation: Option<Isolation>) -> Result<(&Arc<Fetcher>, bool)> {
-        let (level, client) = match isolation {
-            Some(Isolation::ReadUncommitted) => ("read_uncommitted", &self.uncommitted),
-            Some(Isolation::ReadCommitted) | None => ("read_committed", &self.committed),
-        };
-        if let Some(client) = client.get() {
-            return Ok((client, false));
-        }
-        let mut config = self.config.clone();
-        config.set("isolation.level", level);
-        let made = Fetcher::new(&config)?;
-        Ok((client.get_or_init(|| made), true))
-    }
+fn reader(config: &ClientConfig, level: &str) -> Result<Arc<Fetcher>> {
+    let mut config = config.clone();
+    config.set("isolation.level", level);
+    Fetcher::new(&config)
 }
 
 /// Asks, and once more if leaders may have changed; one partition is asked one question.
