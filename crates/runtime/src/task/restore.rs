@@ -15,8 +15,9 @@ use crate::config::{Config, RestoreProgress};
 use crate::planted::{Bug, is_planted};
 use crate::transport::{Batch, Consumer, Lane};
 
-/// How many records one step takes from each changelog.
-const BATCH: usize = 10_000;
+/// How many records one step takes from each changelog. Two such pieces are held for each store, and
+/// a client may need several times the size of a small record to hold it.
+const BATCH: usize = 1_000;
 
 /// The range of offsets that a changelog holds.
 #[derive(Clone, Copy, Debug)]

@@ -165,7 +165,8 @@ static WAITING: AtomicUsize = AtomicUsize::new(0);
 /// What all stores together may gather. The larger a file, the fewer there are to merge afterwards:
 /// one store alone makes files of this size, several that restore at a time smaller ones, but none
 /// below `LEAST_BYTES`.
-const MAX_WAITING: usize = 16 << 20;
+const MAX_WAITING: usize = 12 << 20;
 const LEAST_BYTES: usize = 2 << 20;
 
-const CHUNK: usize = 1 << 20;
+/// The last one of each store has room to spare.
+const CHUNK: usize = 256 << 10;
