@@ -86,11 +86,31 @@ impl Entries {
         self.bytes.len()
     }
 
+    /// Moves those with a key that `keep` is true of together, in their order; places change.
+    pub(super) fn retain(&mut self, keep: impl Fn(&[u8]) -> bool) {
+        let (mut place, mut n_kept) = (0, 0);
+        while place < self.bytes.len() {
+            let Parts { key, value: Range { end, .. } } = Parts::of(&self.bytes, place);
+            if self.bytes[place] != FORGOTTEN && keep(&self.bytes[key]) {
+                self.bytes.copy_within(place..end, n_kept);
+                n_kept += end - place;
+            }
+            place = end;
+        }
+        self.bytes.truncate(n_kept);
+        self.n_dead = 0;
+        self.fit(n_kept);
+    }
+
     /// Empties it; it keeps no more memory than a few times what was in it.
     pub(super) fn clear(&mut self) {
         let n_bytes = self.bytes.len();
         self.bytes.clear();
         self.n_dead = 0;
+        self.fit(n_bytes);
+    }
+
+    fn fit(&mut self, n_bytes: usize) {
         if self.bytes.capacity() > LITTLE.max(4 * n_bytes) {
             self.bytes.shrink_to(2 * n_bytes);
         }

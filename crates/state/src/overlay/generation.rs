@@ -74,11 +74,10 @@ impl Generation {
     /// Leaves only the keys that `keep` is true of, and gives the memory of what is forgotten back.
     #[cold]
     pub(super) fn retain(&mut self, keep: impl Fn(&[u8]) -> bool) {
-        let old = std::mem::take(&mut self.entries);
-        self.places.clear();
         let Self { places, entries, order, hasher } = self;
-        for (_, (key, value)) in old.iter().filter(|(_, (key, _))| keep(key)) {
-            let place = entries.push(key, value);
+        entries.retain(&keep);
+        places.clear();
+        for (place, (key, _)) in entries.iter() {
             places.insert_unique(hasher.hash_one(key), place, |place| {
                 hasher.hash_one(entries.key(*place))
             });
