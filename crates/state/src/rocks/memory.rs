@@ -11,7 +11,7 @@ use rocksdb::{Cache, WriteBufferManager};
 /// take at most half of it.
 ///
 /// Kafka Streams gives each store, and each segment of a window store, 50 MiB of cache and 48 MiB
-/// of write buffers of its own; here they compete for one budget. Unless it is set, it is 12 MiB for
+/// of write buffers of its own; here they compete for one budget. Unless it is set, it is 10 MiB for
 /// each store that is open, but 32 MiB at least and 256 MiB at most.
 ///
 /// ```
@@ -113,7 +113,7 @@ impl fmt::Debug for RocksMemory {
 
 static PROCESS: OnceLock<RocksMemory> = OnceLock::new();
 
-const BY_STORE: usize = 12 << 20;
+const BY_STORE: usize = 10 << 20;
 const LEAST: usize = 32 << 20;
 const MOST: usize = 256 << 20;
 
