@@ -27,14 +27,14 @@ impl Role {
     }
 
     /// What the engine sets unless the user does. The bounds of memory are here: a lane holds at
-    /// most 8 MiB of records plus one answer (256 KiB), or 3,000 small records and an answer of them; a
+    /// most 8 MiB of records plus one answer (256 KiB), or 2,000 small records and an answer of them; a
     /// producer at most 10,000 records or 64 MiB. librdkafka takes some 350 bytes for each. Three times
     /// as much was not faster beside a broker that answers within milliseconds; behind a long line it
     /// is.
     fn defaults(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Consumer => &[
-                ("queued.min.messages", "3000"),
+                ("queued.min.messages", "2000"),
                 ("fetch.message.max.bytes", "262144"),
                 ("queued.max.messages.kbytes", "8192"),
                 // How soon a lane that was full is fetched again; 1000 by default costs 3x.
