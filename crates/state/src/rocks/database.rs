@@ -390,6 +390,11 @@ impl Base for Rocks {
 struct Batch(WriteBatch);
 
 impl Writes for Batch {
+    // It grows by doubling, each time beside what it was.
+    fn expect(&mut self, n_bytes: usize) {
+        self.0 = WriteBatch::with_capacity_bytes(n_bytes);
+    }
+
     fn put(&mut self, key: &[u8], value: &[u8]) {
         self.0.put(key, value);
     }
