@@ -17,7 +17,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::metadata::Metadata;
 use rdkafka::{ClientConfig, TopicPartitionList};
 
-use crate::client::Deadline;
+use crate::client::{Deadline, Trouble};
 use crate::consumer::Fetcher;
 use crate::error;
 use crate::ffi;
@@ -49,10 +49,9 @@ impl Offsets {
     /// All topics that this user may see.
     pub(super) fn topics(&self, timeout: Duration) -> Result<Metadata> {
         let client = &self.committed;
-        client.metadata(None, timeout).map_err(|failed| {
-            let _ = client.serve();
-            error::asked(failed, client.context().trouble(), timeout, "list topics")
-        })
+        client
+            .metadata(None, timeout)
+            .map_err(|failed| error::asked(failed, trouble(client), timeout, "list topics"))
     }
 
     /// See [`Admin::offsets`](kstreams_runtime::transport::Admin::offsets).
@@ -103,22 +102,15 @@ impl Offsets {
 
     /// See [`Admin::delete_records`](kstreams_runtime::transport::Admin::delete_records).
     pub(super) fn delete(&self, before: &[(TopicPartition, Offset)], timeout: Duration) -> Result {
-        let deadline = Deadline::after(timeout);
-        let questions: Vec<Question<'_>> = before
-            .iter()
-            .enumerate()
-            .map(|(index, (partition, _))| Question {
-                partition,
-                ask: BEGINNING,
-                isolation: Isolation::ReadCommitted,
-                index,
-            })
-            .collect();
-        if questions.is_empty() {
+        if before.is_empty() {
             return Ok(());
         }
+        let deadline = Deadline::after(timeout);
+        // Its client knows all leaders then.
+        let beginnings: Vec<_> =
+            before.iter().map(|(at, _)| (at.clone(), OffsetSpec::Earliest)).collect();
+        self.list(&beginnings, timeout)?;
         let client = &self.committed;
-        ask(client, &questions.iter().collect::<Vec<_>>(), deadline, timeout)?;
         let list = list(before.iter().map(|(partition, offset)| (partition, *offset)), DELETE)?;
         let entries = match ffi::delete_records(client.handle(), &list, deadline.remaining()) {
             Some(Ok(entries)) => entries,
@@ -229,9 +221,14 @@ fn is_unanswered(code: RDKafkaErrorCode, deadline: Deadline) -> bool {
 }
 
 fn unanswered(client: &Fetcher, timeout: Duration, doing: &str) -> Error {
+    error::unanswered(trouble(client), timeout, doing)
+}
+
+/// What a client that has failed says of it.
+fn trouble(client: &Fetcher) -> &Trouble {
     // An error that it tells of is noted too.
     let _ = client.serve();
-    error::unanswered(client.context().trouble(), timeout, doing)
+    client.context().trouble()
 }
 
 fn list<'a>(
