@@ -62,8 +62,8 @@ pub(crate) type Fill<'a> = &'a mut dyn FnMut(&mut dyn Writes) -> Result<End>;
 
 /// Takes writes.
 pub(crate) trait Writes {
-    /// Makes room for about so many bytes of keys and values; called before the first of them.
-    fn expect(&mut self, _n_bytes: usize) {}
+    /// Makes room for about so many bytes of keys and values, if nothing was written yet.
+    fn reserve(&mut self, _n_bytes: usize) {}
 
     fn put(&mut self, key: &[u8], value: &[u8]);
     fn delete(&mut self, key: &[u8]);

@@ -71,7 +71,7 @@ impl Generation {
         }
     }
 
-    /// Leaves only the keys that `keep` is true of, and gives the memory of what is forgotten back.
+    /// Leaves only the keys that `keep` is true of, and gives memory back if they need little of it.
     #[cold]
     pub(super) fn retain(&mut self, keep: impl Fn(&[u8]) -> bool) {
         let Self { places, entries, order, hasher } = self;

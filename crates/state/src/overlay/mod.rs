@@ -209,7 +209,7 @@ impl<B: Base> ByteStore for Overlay<B> {
         self.layers.write().freeze();
         let layers = self.layers.read();
         let mut fill = |writes: &mut dyn Writes| {
-            writes.expect(layers.frozen.n_bytes());
+            writes.reserve(layers.frozen.n_bytes());
             // In order, since a memtable then finds each place next to the one before.
             for (key, value) in layers.frozen.sorted() {
                 if end.floor.as_ref().is_none_or(|floor| *key >= **floor) {

@@ -391,8 +391,10 @@ struct Batch(WriteBatch);
 
 impl Writes for Batch {
     // It grows by doubling, each time beside what it was.
-    fn expect(&mut self, n_bytes: usize) {
-        self.0 = WriteBatch::with_capacity_bytes(n_bytes);
+    fn reserve(&mut self, n_bytes: usize) {
+        if self.0.is_empty() {
+            self.0 = WriteBatch::with_capacity_bytes(n_bytes);
+        }
     }
 
     fn put(&mut self, key: &[u8], value: &[u8]) {
