@@ -1,9 +1,11 @@
 //! Members of a group: who owns what, and what is committed.
 
+use std::sync::Arc;
+
 use kstreams_core::error::ErrorKind;
 
 use super::Fixture;
-use super::support::{Client, LONG, N_STEPS, next, partition, until};
+use super::support::{Client, LONG, N_STEPS, SHORT, next, partition, until};
 
 pub(crate) fn one_member_gets_all_tasks(fixture: &dyn Fixture) {
     let (log, topic) = (fixture.log(), fixture.unique("solo"));
@@ -43,6 +45,27 @@ pub(crate) fn committed_offsets_come_back(fixture: &dyn Fixture) {
     client.member.leave(LONG).expect("left");
     let mut later = Client::joined(&log, &group, "two", &topic, 2);
     assert_eq!(later.committed(&names[1]), Some(next(5, "AgAA")));
+}
+
+pub(crate) fn a_commit_of_positions_goes_on_beside_the_caller(fixture: &dyn Fixture) {
+    let (log, topic) = (fixture.log(), fixture.unique("aside"));
+    fixture.create_topic(&topic, 1);
+    let mut client = Client::joined(&log, &fixture.unique("aside-app"), "one", &topic, 1);
+    let name = partition(&topic, 0);
+    for round in 0..3 {
+        let offsets = [(name.clone(), next(round, "AgAA"))];
+        client.member.start_commit(&offsets, LONG, Arc::new(|| {})).expect("started");
+        let is_done = (0..N_STEPS).any(|_| client.member.poll_commit(SHORT).expect("polled"));
+        assert!(is_done, "round {round}: it does not end");
+        assert_eq!(client.committed(&name), Some(next(round, "AgAA")));
+    }
+    client.member.leave(LONG).expect("left");
+    let refused = client.member.start_commit(&[(name, next(9, ""))], LONG, Arc::new(|| {}));
+    let polled = refused.and_then(|()| {
+        let mut polls = (0..N_STEPS).map(|_| client.member.poll_commit(SHORT));
+        polls.find(|polled| !matches!(polled, Ok(false))).unwrap_or(Ok(false))
+    });
+    assert!(polled.is_err(), "a member that has left commits nothing: {polled:?}");
 }
 
 pub(crate) fn a_partition_without_commit_has_none(fixture: &dyn Fixture) {

@@ -43,7 +43,8 @@ macro_rules! contract_tests {
                 an_unknown_topic_is_told_to_readers,
                 an_unknown_topic_is_told_to_writers,
                 a_record_that_is_too_large_is_refused,
-                the_last_offset_is_known_after_a_flush,
+                the_last_offset_is_the_one_above_the_line,
+                a_line_is_reached_while_more_is_sent,
                 lanes_are_independent,
                 a_waker_ends_a_wait,
             }
@@ -73,6 +74,7 @@ macro_rules! contract_tests {
                 one_member_gets_all_tasks,
                 a_second_member_shares_and_gives_back,
                 committed_offsets_come_back,
+                a_commit_of_positions_goes_on_beside_the_caller,
                 a_partition_without_commit_has_none,
                 a_member_that_left_cannot_commit,
                 a_shutdown_reaches_every_member,

@@ -7,7 +7,9 @@ use kstreams_core::time::{Clock, SystemClock, Timestamp};
 use kstreams_runtime::transport::{Isolation, OutgoingRecord, Producer};
 
 use super::Fixture;
-use super::support::{LONG, Reader, fill, flush, partition, producer, send, send_record};
+use super::support::{
+    LONG, N_STEPS, Reader, SHORT, fill, flush, partition, producer, send, send_record,
+};
 
 pub(crate) fn records_come_in_order_per_partition(fixture: &dyn Fixture) {
     let (log, topic) = (fixture.log(), fixture.unique("order"));
@@ -206,17 +208,53 @@ pub(crate) fn a_record_that_is_too_large_is_refused(fixture: &dyn Fixture) {
     assert_eq!(Reader::new(&log, &topic, Isolation::ReadCommitted).texts(), ["small"]);
 }
 
-pub(crate) fn the_last_offset_is_known_after_a_flush(fixture: &dyn Fixture) {
+pub(crate) fn the_last_offset_is_the_one_above_the_line(fixture: &dyn Fixture) {
     let (log, topic) = (fixture.log(), fixture.unique("last"));
     fixture.create_topic(&topic, 2);
     let mut producer = producer(&log);
-    assert_eq!(producer.last_offset(&partition(&topic, 1)), None);
+    let last = |producer: &dyn Producer| {
+        [0, 1].map(|index| producer.last_offset(&partition(&topic, index)))
+    };
+    assert_eq!(last(&*producer), [None, None]);
     for value in ["a", "b", "c"] {
         send(&mut *producer, &topic, 1, "k", value).expect("sent");
     }
+    assert!(producer.draw_line());
+    for (index, value) in [(1, "d"), (0, "e")] {
+        send(&mut *producer, &topic, index, "k", value).expect("sent");
+    }
     flush(&mut *producer);
-    assert_eq!(producer.last_offset(&partition(&topic, 1)), Some(2));
-    assert_eq!(producer.last_offset(&partition(&topic, 0)), None);
+    assert!(producer.has_reached_line());
+    assert_eq!(last(&*producer), [None, Some(2)]);
+    for expected in [[Some(0), Some(3)]; 2] {
+        assert!(producer.draw_line());
+        assert_eq!(last(&*producer), expected);
+    }
+}
+
+pub(crate) fn a_line_is_reached_while_more_is_sent(fixture: &dyn Fixture) {
+    let (log, topic) = (fixture.log(), fixture.unique("line"));
+    fixture.create_topic(&topic, 1);
+    let mut producer = producer(&log);
+    let mut n_sent = 0;
+    let mut write = |producer: &mut dyn Producer| {
+        send(producer, &topic, 0, "k", "v").expect("sent");
+        n_sent += 1;
+        n_sent
+    };
+    for _ in 0..3 {
+        let n_above = write(&mut *producer);
+        assert!(producer.draw_line());
+        assert!(!producer.has_reached_line(), "nothing has been told yet");
+        assert!(!producer.draw_line(), "one line at a time");
+        let is_reached = (0..N_STEPS).any(|_| {
+            write(&mut *producer);
+            producer.poll(SHORT);
+            producer.has_reached_line()
+        });
+        assert!(is_reached, "it is never reached");
+        assert_eq!(producer.last_offset(&partition(&topic, 0)), Some(n_above - 1));
+    }
 }
 
 pub(crate) fn lanes_are_independent(fixture: &dyn Fixture) {

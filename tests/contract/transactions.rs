@@ -19,6 +19,7 @@ pub(crate) fn a_commit_makes_records_visible(fixture: &dyn Fixture) {
     send(&mut *producer, &topic, 0, "k", "a").expect("sent");
     send(&mut *producer, &topic, 0, "k", "b").expect("sent");
     flush(&mut *producer);
+    assert!(producer.draw_line());
     assert_eq!(producer.last_offset(&partition(&topic, 0)), Some(1));
     assert!(committed.texts().is_empty());
     let mut all = Reader::new(&log, &topic, Isolation::ReadUncommitted);

@@ -5,7 +5,7 @@
 //! nothing protects the next transaction (docs/reliability.md). In the simulation it does not.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::support::*;
 use kstreams::ErrorKind;
@@ -131,6 +131,41 @@ fn a_batch_that_is_given_up_is_not_lost_at_least_once() {
     let (app, log) = run_through(&faults, observed(|_, _| Ok(())), Guarantee::AtLeastOnce);
     let sent: BTreeSet<String> = texts(&log, "in").into_iter().collect();
     eventually("all is there", || sent == texts(&log, "out").into_iter().collect());
+    assert!(app.close(SOON));
+}
+
+/// No batch arrives while it is shut.
+#[derive(Debug, Default)]
+struct Gate(AtomicBool);
+
+impl Faults for Gate {
+    fn decide(&self, request: &Request<'_>) -> Option<Fault> {
+        let is_shut = is_produce(request) && self.0.load(Ordering::Relaxed);
+        is_shut.then_some(Fault::DropRequest)
+    }
+}
+
+#[test]
+fn tasks_go_on_while_a_commit_waits_for_acknowledgements() {
+    let gate = Arc::new(Gate::default());
+    let log = with_topics(MemoryLog::builder().faults(gate.clone()).build(), 1);
+    let seen = Notes::default();
+    let notes = seen.clone();
+    let topology = observed(move |_, record| {
+        notes.add(&record.value);
+        Ok(())
+    });
+    let app = run(topology, config().commit_interval(ms(1)), &log);
+    gate.0.store(true, Ordering::Relaxed);
+    produce(&log, "in", &["a"]);
+    // Time enough for a commit to begin.
+    assert!(!within(ms(50), || committed(&log, "in", 0).is_some()));
+    produce(&log, "in", &["b", "c"]);
+    eventually("all is processed", || seen.all() == ["a", "b", "c"]);
+    assert!(log.records("out").is_empty() && committed(&log, "in", 0).is_none());
+    gate.0.store(false, Ordering::Relaxed);
+    eventually("all is committed", || committed(&log, "in", 0) == Some(3));
+    assert_eq!(texts(&log, "out"), ["a", "b", "c"]);
     assert!(app.close(SOON));
 }
 

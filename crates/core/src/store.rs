@@ -54,12 +54,15 @@ pub trait StateStore: Any + Send + Sync {
     /// If the disk refuses; the store must then be closed and opened again.
     fn commit(&self, changelog_offset: Option<Offset>) -> Result;
 
-    /// Fixes what the next [`commit`](Self::commit) makes durable: writes after it are for the commit
-    /// after that. So the engine goes on while the log commits. A store that cannot tell them apart
-    /// returns false, and the engine waits.
-    fn freeze(&self) -> bool {
+    /// True if it can tell writes before a [`freeze`](Self::freeze) from those after it, so that the
+    /// engine goes on while the log commits. Where a store cannot, the engine waits.
+    fn can_freeze(&self) -> bool {
         false
     }
+
+    /// Fixes what the next [`commit`](Self::commit) makes durable: writes after it are for the commit
+    /// after that. Called only if it [can](Self::can_freeze), and once before a commit.
+    fn freeze(&self) {}
 
     /// Forgets all uncommitted writes. A store that cannot do so returns false and is rebuilt from
     /// its changelog.

@@ -110,8 +110,12 @@ impl StateStore for DslStore {
         self.store.restore(records, through)
     }
 
-    fn freeze(&self) -> bool {
-        self.store.freeze()
+    fn can_freeze(&self) -> bool {
+        self.store.can_freeze()
+    }
+
+    fn freeze(&self) {
+        self.store.freeze();
     }
 
     fn commit(&self, changelog_offset: Option<Offset>) -> Result {

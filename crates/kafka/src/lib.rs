@@ -41,6 +41,7 @@ mod error;
 mod ffi;
 mod group;
 mod group_admin;
+mod lent;
 mod log;
 mod producer;
 mod settings;

@@ -1,19 +1,22 @@
 //! The commit: the order of its steps, for both guarantees.
 //!
-//! At least once: flush, offsets, stores. Exactly once: flush, offsets inside the transaction,
-//! commit it, stores; while the log is busy with it the tasks go on with what is for the next one.
-//! Stores come last in both, so what they hold is always in the log.
+//! At least once: flush, acknowledgements, offsets, stores. Exactly once: flush, offsets inside the
+//! transaction, commit it, stores. After the flush the tasks go on with what is for the next commit;
+//! the rest is [`underway`](crate::underway). Stores come last in both, so what they hold is always
+//! in the log.
 
 use std::time::Duration;
 
-use kstreams_core::error::{Error, Result};
+use kstreams_core::error::Result;
 use kstreams_core::record::TopicPartition;
+use kstreams_core::task::TaskId;
 
 use crate::config::Guarantee;
 use crate::planted::Bug;
 use crate::probe::CrashPoint;
 use crate::task::Task;
 use crate::transport::CommittedOffset;
+use crate::underway::Underway;
 use crate::worker::Worker;
 
 /// How long a commit that is going on is waited for before it is asked again.
@@ -36,9 +39,7 @@ impl Worker {
         if !due && n_bytes < config.commit_bytes {
             return Ok(());
         }
-        let goes_on = config.guarantee == Guarantee::ExactlyOnce
-            && !self.slowness.is_careful()
-            && self.shared.suspects().is_empty();
+        let goes_on = !self.slowness.is_careful() && self.shared.suspects().is_empty();
         self.commit_all(goes_on)
     }
 
@@ -92,24 +93,35 @@ impl Worker {
                 task.commit_stores(&self.outlet)?;
             }
         }
-        if goes_on && self.freeze_tasks() {
-            if self.shared.has(Bug::SkipOffsets) {
-                offsets.clear();
-            }
-            let group = self.membership.group_metadata()?;
-            self.outlet.start_commit(&offsets, &group, timeout, self.consumer.waker())?;
-            self.underway = Some(offsets);
+        // What is sent from here on may be acknowledged before what is of this commit.
+        let has_line = self.outlet.draw_line();
+        let is_at_least_once = self.shared.config.guarantee == Guarantee::AtLeastOnce;
+        let is_hasty = is_at_least_once && self.shared.has(Bug::CommitBeforeFlush);
+        if self.shared.has(Bug::SkipOffsets) && !is_at_least_once {
+            offsets.clear();
+        }
+        if goes_on && has_line && self.tasks.values().all(Task::can_go_on) {
+            let is_thawed = self.shared.has(Bug::CommitThawed);
+            let go_on = if is_thawed { Task::go_on_thawed } else { Task::go_on };
+            self.tasks.values_mut().for_each(go_on);
+            self.underway = Some(if is_at_least_once {
+                Underway::Sent { positions: offsets, since: self.last_commit }
+            } else {
+                let group = self.membership.group_metadata()?;
+                self.outlet.start_commit(&offsets, &group, timeout, self.consumer.waker())?;
+                Underway::Transaction(offsets)
+            });
             // A log that had nothing to wait for is done.
             return self.advance_commit(Duration::ZERO).map(drop);
         }
-        if self.shared.has(Bug::CommitBeforeFlush)
-            && self.shared.config.guarantee == Guarantee::AtLeastOnce
-            && !offsets.is_empty()
-        {
+        if is_hasty && !offsets.is_empty() {
             self.membership.commit(&offsets, timeout)?;
             self.shared.pass(CrashPoint::LogCommitted);
         }
         self.outlet.flush(timeout)?;
+        if !has_line {
+            self.outlet.draw_line();
+        }
         self.shared.pass(CrashPoint::Produced);
         match self.shared.config.guarantee {
             Guarantee::AtLeastOnce => {
@@ -119,79 +131,18 @@ impl Worker {
             }
             Guarantee::ExactlyOnce => {
                 let group = self.membership.group_metadata()?;
-                if self.shared.has(Bug::SkipOffsets) {
-                    offsets.clear();
-                }
                 self.outlet.commit_transaction(&offsets, &group, timeout)?;
             }
         }
-        self.committed(&offsets, false)
-    }
-
-    /// Fixes in all tasks what the commit is of; false if some store cannot.
-    fn freeze_tasks(&mut self) -> bool {
-        let are_frozen =
-            self.shared.has(Bug::CommitThawed) || self.tasks.values().all(Task::freeze);
-        if are_frozen {
-            self.tasks.values_mut().for_each(Task::go_on);
-        }
-        are_frozen
-    }
-
-    /// Looks after the commit that is going on; true if it is done.
-    ///
-    /// # Errors
-    /// As [`commit`](Self::commit).
-    fn advance_commit(&mut self, wait: Duration) -> Result<bool> {
-        self.shared.pass(CrashPoint::CommitUnderway);
-        match self.outlet.poll_commit(wait) {
-            Ok(false) => return Ok(false),
-            Ok(true) => {}
-            Err(error) => {
-                self.underway = None;
-                return Err(error);
-            }
-        }
-        let Some(offsets) = self.underway.take() else { return Ok(true) };
-        self.committed(&offsets, true)?;
-        // What waited for it.
-        for task in self.tasks.values_mut() {
-            task.drain(&mut self.outlet)?;
-        }
-        Ok(true)
-    }
-
-    /// The log has committed: the stores follow. If the tasks have gone on, those alone that were
-    /// part of it.
-    fn committed(
-        &mut self,
-        offsets: &[(TopicPartition, CommittedOffset)],
-        have_gone_on: bool,
-    ) -> Result {
-        if let Some(probe) = &self.shared.config.probe {
-            probe.committed(offsets);
-            probe.pass(CrashPoint::LogCommitted);
-        }
-        // Of tasks that have gone on nobody asks: records are not committed one by one then.
-        let with_work = self.tasks.values().filter(|task| task.is_dirty()).map(|task| task.id);
-        self.slowness.committed(with_work);
-        let is_part = |task: &&mut Task| !have_gone_on || task.is_underway();
-        let mut first_error: Option<Error> = None;
-        for task in self.tasks.values_mut().filter(is_part) {
-            // The log has it: a store that fails now is behind, never ahead.
-            if let Err(error) = task.committed(&self.outlet) {
-                first_error.get_or_insert(error);
-            }
-            self.shared.update(task.info());
-        }
-        self.has_just_committed = true;
-        self.purge_if_due(offsets);
-        self.shared.pass(CrashPoint::CommitEnds);
-        first_error.map_or(Ok(()), Err)
+        self.log_has_committed(&offsets);
+        let all: Vec<TaskId> = self.tasks.keys().copied().collect();
+        let committed = self.commit_stores(&all);
+        self.end_commit();
+        committed
     }
 
     /// Deletes from repartition topics what every task has read: their retention is unlimited.
-    fn purge_if_due(&mut self, committed: &[(TopicPartition, CommittedOffset)]) {
+    pub(crate) fn purge_if_due(&mut self, committed: &[(TopicPartition, CommittedOffset)]) {
         let config = &self.shared.config;
         let monotonic = config.clock.monotonic();
         if monotonic.saturating_sub(self.last_purge) < config.repartition_purge {

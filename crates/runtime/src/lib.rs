@@ -31,6 +31,7 @@ mod recovery;
 mod slowness;
 mod task;
 mod threads;
+mod underway;
 mod worker;
 
 pub mod transport;

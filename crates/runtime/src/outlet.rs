@@ -38,6 +38,8 @@ pub(crate) struct Outlet {
     full_timeout: Duration,
     /// At least once: a record that a task has sent was not written, and nobody made up for it.
     has_lost: bool,
+    /// A handler had something sent in place of a record that was refused, below the line.
+    has_resent: bool,
     /// Records given up by the production handler.
     pub(crate) n_dropped: u64,
     probe: Option<Arc<dyn Probe>>,
@@ -59,6 +61,7 @@ impl Outlet {
             handlers: Arc::clone(&config.handlers),
             full_timeout: config.task_timeout,
             has_lost: false,
+            has_resent: false,
             n_dropped: 0,
             probe: config.probe.clone(),
         }
@@ -238,9 +241,40 @@ impl Outlet {
             timestamp: record.timestamp,
             headers: record.headers,
         });
+        self.has_resent |=
+            matches!(verdict, ProductionVerdict::Retry | ProductionVerdict::DeadLetter(_));
         let outcome = self.carry_out(verdict, &failed.error, &failed.topic, &record, task);
         self.has_lost |= outcome.is_err();
         outcome
+    }
+
+    /// A commit begins: what is sent from here on is of the next one. False if the producer has no
+    /// line for it: then everything has to be [flushed](Self::flush) before.
+    pub(crate) fn draw_line(&mut self) -> bool {
+        let is_drawn = self.producer.draw_line();
+        self.has_resent &= !is_drawn;
+        is_drawn
+    }
+
+    /// True once what was sent before the line is acknowledged, with what was sent in place of refused
+    /// records; waits for at most `wait`, and for the latter `timeout`.
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush), and if a record was not written.
+    pub(crate) fn has_reached_line(&mut self, wait: Duration, timeout: Duration) -> Result<bool> {
+        if !self.producer.has_reached_line() {
+            self.producer.poll(wait);
+        }
+        self.check_failures()?;
+        self.refuse_lost()?;
+        if !self.producer.has_reached_line() {
+            return Ok(false);
+        }
+        if self.has_resent {
+            self.flush(timeout)?;
+            self.has_resent = false;
+        }
+        Ok(true)
     }
 
     /// True if a record was not written: what led to it has to be done again.

@@ -47,6 +47,8 @@ bugs! {
     StoresBeforeLog = "stores-before-log",
     /// What is written while the log commits goes to disk with that commit.
     CommitThawed = "commit-thawed",
+    /// A store's offset stands for changes that were sent after those it commits.
+    LineAfterwards = "line-afterwards",
     /// Output leaves while the transaction before it is being committed.
     SendWhileCommitting = "send-while-committing",
     /// A fenced worker takes a new producer and keeps its tasks.

@@ -7,6 +7,7 @@ use crate::config::Guarantee;
 use crate::pause::Pause;
 use crate::planted::Bug;
 use crate::probe::CrashPoint;
+use crate::underway::Underway;
 use crate::worker::{Turn, Worker, new_outlet};
 
 impl Worker {
@@ -107,7 +108,8 @@ impl Worker {
     /// Closes every task without a commit and opens those that are still ours anew.
     pub(crate) fn give_up_all(&mut self) -> Result {
         // Its outcome is not known here; the next producer settles it.
-        self.is_outlet_spent |= self.underway.take().is_some();
+        let underway = self.underway.take();
+        self.is_outlet_spent |= matches!(underway, Some(Underway::Transaction(_)));
         if !self.is_outlet_spent
             && let Err(error) = self.outlet.abort(self.shared.config.request_timeout)
         {

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kstreams_core::error::{Error, ErrorKind, Result};
-use kstreams_core::record::TopicPartition;
 use kstreams_core::task::TaskId;
 
 use crate::config::Guarantee;
@@ -23,9 +22,10 @@ use crate::slowness::Slowness;
 use crate::standbys::Standbys;
 use crate::task::{Means, Restoring, Share, Task};
 use crate::transport::{
-    Assignment, CommittedOffset, Consumer, ConsumerOptions, Isolation, MemberOptions, Membership,
-    ProducerOptions, Waker,
+    Assignment, Consumer, ConsumerOptions, Isolation, MemberOptions, Membership, ProducerOptions,
+    Waker,
 };
+use crate::underway::Underway;
 
 /// Bounds of how many records a task processes before the others have their turn.
 const MIN_BATCH: usize = 1;
@@ -60,8 +60,8 @@ pub(crate) struct Worker {
     pub(crate) outlet: Outlet,
     /// The outlet must not be used again: its last transaction may have ended in either way.
     pub(crate) is_outlet_spent: bool,
-    /// The positions of the commit that is going on while tasks work.
-    pub(crate) underway: Option<Vec<(TopicPartition, CommittedOffset)>>,
+    /// The commit that is going on while tasks work.
+    pub(crate) underway: Option<Underway>,
     /// What the group wants this worker to own.
     pub(crate) target: Assignment,
     /// The group is sharing out anew: nothing may be processed or committed.
@@ -188,13 +188,16 @@ impl Worker {
     /// If the consumer failed.
     pub(crate) fn wait(&mut self) -> Result {
         let config = &self.shared.config;
-        let since_commit = config.clock.monotonic().saturating_sub(self.last_commit);
+        let monotonic = config.clock.monotonic();
+        let since_commit = monotonic.saturating_sub(self.last_commit);
         let mut timeout = config.poll;
         if !self.joined || self.suspended || !self.pending.is_empty() {
             // News from the group does not wake the consumer.
             timeout = timeout.min(SETTLING);
         }
-        if self.underway.is_some() {
+        if let Some(Underway::Stores(stores)) = &self.underway {
+            timeout = timeout.min(stores.next.saturating_sub(monotonic));
+        } else if self.underway.is_some() {
             // Its end wakes the consumer on a real log; a step of a simulated one does not.
             timeout = timeout.min(SETTLING);
         } else if self.tasks.values().any(Task::is_dirty) {

@@ -177,7 +177,7 @@ impl StateStore for TimeOrderedBuffer {
     }
 
     /// A commit notes an offset alone; what is given up is given up whole, and restored.
-    fn freeze(&self) -> bool {
+    fn can_freeze(&self) -> bool {
         true
     }
 

@@ -8,6 +8,7 @@ use kstreams_core::error::{Error, ErrorKind, Result};
 use kstreams_core::record::TopicPartition;
 use kstreams_runtime::transport::{
     Assignment, CommittedOffset, GroupMetadata, MemberOptions, Membership, MembershipEvent, Peer,
+    Waker,
 };
 use parking_lot::Mutex;
 use rdkafka::ClientConfig;
@@ -160,6 +161,19 @@ impl Membership for KafkaMember {
         timeout: Duration,
     ) -> Result {
         self.member()?.commit(offsets, timeout)
+    }
+
+    fn start_commit(
+        &mut self,
+        offsets: &[(TopicPartition, CommittedOffset)],
+        timeout: Duration,
+        done: Waker,
+    ) -> Result {
+        self.member()?.start_commit(offsets, timeout, done)
+    }
+
+    fn poll_commit(&mut self, wait: Duration) -> Result<bool> {
+        self.member()?.poll_commit(wait)
     }
 
     fn peers(&mut self) -> Vec<Peer> {

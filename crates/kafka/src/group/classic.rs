@@ -11,7 +11,7 @@ use std::time::Duration;
 use kstreams_core::error::{Error, ErrorKind, Result};
 use kstreams_core::record::TopicPartition;
 use kstreams_runtime::transport::{
-    Assignment, CommittedOffset, GroupMetadata, MemberOptions, Membership, MembershipEvent,
+    Assignment, CommittedOffset, GroupMetadata, MemberOptions, Membership, MembershipEvent, Waker,
 };
 use kstreams_topology::{Layout, TopicCounts};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -24,6 +24,7 @@ use super::tasks::{owned_tasks, task_topics};
 use crate::client::{Deadline, bounded};
 use crate::error;
 use crate::ffi::{self, Handle, MemberMetadata, Queue};
+use crate::lent::Lent;
 
 /// A member; each thread has one.
 pub(crate) struct ClassicMember {
@@ -39,6 +40,8 @@ pub(crate) struct ClassicMember {
     queue: Queue,
     client: Arc<BaseConsumer<GroupContext>>,
     handle: Arc<dyn Handle>,
+    /// The handle, for commits that are not waited for.
+    commits: Lent<Arc<dyn Handle>>,
 }
 
 /// What the group waits for.
@@ -80,6 +83,7 @@ impl ClassicMember {
             told: None,
             held: None,
             queue: Queue::of_member(&handle),
+            commits: Lent::new(Arc::clone(&handle), "kstreams-offsets"),
             client,
             handle,
         })
@@ -287,17 +291,22 @@ impl Membership for ClassicMember {
         if offsets.is_empty() {
             return Ok(());
         }
-        match ffi::commit(&self.handle, &offset_list(offsets)?, timeout) {
-            Some(Ok(())) => Ok(()),
-            Some(Err((code, partition))) => {
-                let error = error::coded(code, "commit");
-                Err(match partition {
-                    Some(at) => error.at_partition(&at.topic, at.partition),
-                    None => error,
-                })
-            }
-            None => Err(error::unanswered(self.client.context().trouble(), timeout, "commit")),
-        }
+        commit(&self.client, &self.handle, offsets, timeout)
+    }
+
+    fn start_commit(
+        &mut self,
+        offsets: &[(TopicPartition, CommittedOffset)],
+        timeout: Duration,
+        done: Waker,
+    ) -> Result {
+        let (client, offsets) = (Arc::clone(&self.client), offsets.to_vec());
+        let work = move |handle: &mut Arc<dyn Handle>| commit(&client, handle, &offsets, timeout);
+        self.commits.lend(work, done)
+    }
+
+    fn poll_commit(&mut self, wait: Duration) -> Result<bool> {
+        self.commits.poll(wait)
     }
 
     fn group_metadata(&mut self) -> Result<GroupMetadata> {
@@ -327,6 +336,26 @@ impl Membership for ClassicMember {
 impl Drop for ClassicMember {
     fn drop(&mut self) {
         self.close(Deadline::after(DROP_TIMEOUT));
+    }
+}
+
+/// Commits, and waits for the answer.
+fn commit(
+    client: &BaseConsumer<GroupContext>,
+    handle: &Arc<dyn Handle>,
+    offsets: &[(TopicPartition, CommittedOffset)],
+    timeout: Duration,
+) -> Result {
+    match ffi::commit(handle, &offset_list(offsets)?, timeout) {
+        Some(Ok(())) => Ok(()),
+        Some(Err((code, partition))) => {
+            let error = error::coded(code, "commit");
+            Err(match partition {
+                Some(at) => error.at_partition(&at.topic, at.partition),
+                None => error,
+            })
+        }
+        None => Err(error::unanswered(client.context().trouble(), timeout, "commit")),
     }
 }
 

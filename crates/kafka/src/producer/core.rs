@@ -140,10 +140,13 @@ impl Core {
             // librdkafka takes 0 for "now"; one millisecond off is the least wrong.
             if record.timestamp.as_millis() == 0 { 1 } else { record.timestamp.as_millis() },
             record.headers,
-            record.tag,
+            self.acks.sent_as(record.tag),
         );
         match sent {
-            Ok(()) => Ok(Sent::Queued),
+            Ok(()) => {
+                self.acks.sent();
+                Ok(Sent::Queued)
+            }
             Err(RDKafkaErrorCode::QueueFull) => Ok(Sent::Full),
             Err(code) => Err(self.not_taken(code, record)),
         }
@@ -170,6 +173,14 @@ impl Core {
         let n_left = self.client.in_flight_count();
         let doing = format!("flush: {n_left} records are not acknowledged");
         Err(error::unanswered(self.client.context().trouble(), timeout, &doing))
+    }
+
+    pub(super) fn draw_line(&mut self) -> bool {
+        self.acks.draw_line()
+    }
+
+    pub(super) fn has_reached_line(&self) -> bool {
+        self.acks.has_reached_line()
     }
 
     pub(super) fn last_offset(&self, partition: &TopicPartition) -> Option<Offset> {

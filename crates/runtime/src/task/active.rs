@@ -270,13 +270,19 @@ impl Task {
         self.queues.iter_mut().for_each(PartitionQueue::freeze);
     }
 
-    /// Fixes what the commit is of in the stores too; false if some store cannot.
-    pub(crate) fn freeze(&self) -> bool {
-        self.stores.iter().all(|store| store.store.freeze())
+    /// True if it can go on while a commit of it does.
+    pub(crate) fn can_go_on(&self) -> bool {
+        self.stores.iter().all(|store| store.store.can_freeze())
     }
 
-    /// All tasks are frozen: from here on changes are for the next commit.
+    /// Fixes what the commit is of in the stores too: from here on changes are for the next one.
     pub(crate) fn go_on(&mut self) {
+        self.stores.iter().for_each(|store| store.store.freeze());
+        (self.dirty, self.is_underway) = (false, true);
+    }
+
+    /// A planted mistake: as [`go_on`](Self::go_on), but nothing is fixed.
+    pub(crate) fn go_on_thawed(&mut self) {
         (self.dirty, self.is_underway) = (false, true);
     }
 
@@ -285,12 +291,16 @@ impl Task {
         self.is_underway
     }
 
+    /// The log has the positions of the commit.
+    pub(crate) fn mark_committed(&mut self) {
+        self.queues.iter_mut().for_each(PartitionQueue::mark_committed);
+    }
+
     /// After a commit: stores make durable what the log has now.
     ///
     /// # Errors
     /// If a disk refuses.
     pub(crate) fn committed(&mut self, outlet: &Outlet) -> Result {
-        self.queues.iter_mut().for_each(PartitionQueue::mark_committed);
         if !std::mem::take(&mut self.is_underway) {
             self.dirty = false;
         }

@@ -11,6 +11,8 @@ use kstreams_core::record::{Offset, TopicPartition};
 use kstreams_core::task::TaskId;
 use kstreams_topology::{InternalTopicSettings, Topology};
 
+use super::consumer::Waker;
+
 /// What a member tells its group.
 #[derive(Clone, Debug)]
 pub struct MemberOptions {
@@ -151,6 +153,33 @@ pub trait Membership: Send {
         offsets: &[(TopicPartition, CommittedOffset)],
         timeout: Duration,
     ) -> Result;
+
+    /// Begins to commit as [`commit`](Self::commit) does, and returns: the caller goes on meanwhile,
+    /// and asks [`poll_commit`](Self::poll_commit) for the outcome. `done` is called when there is
+    /// one, from any thread.
+    ///
+    /// This one is done with all of it before it returns.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    fn start_commit(
+        &mut self,
+        offsets: &[(TopicPartition, CommittedOffset)],
+        timeout: Duration,
+        done: Waker,
+    ) -> Result {
+        let _ = done;
+        self.commit(offsets, timeout)
+    }
+
+    /// True once the commit that was started is done; waits for it for at most `wait`.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit); it is not going on any more then.
+    fn poll_commit(&mut self, wait: Duration) -> Result<bool> {
+        let _ = wait;
+        Ok(true)
+    }
 
     /// Who can be asked for which state, as the group told last: this process too, and only
     /// processes with an [application server](MemberOptions::application_server). Empty where the

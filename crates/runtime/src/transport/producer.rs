@@ -28,7 +28,7 @@ pub struct OutgoingRecord<'a> {
     pub timestamp: Timestamp,
     /// The headers.
     pub headers: &'a Headers,
-    /// Told again in [`FailedDelivery::tag`].
+    /// Told again in [`FailedDelivery::tag`], but for its highest bit, which is the log's.
     pub tag: u64,
 }
 
@@ -89,7 +89,15 @@ pub trait Producer: Send {
     /// `Timeout` if some are still on their way; they stay so.
     fn flush(&mut self, timeout: Duration) -> Result;
 
-    /// The largest offset acknowledged in this partition by this producer.
+    /// Draws a line under what was sent so far. False, and there is no new line, if a record from
+    /// before the last one is still on its way.
+    fn draw_line(&mut self) -> bool;
+
+    /// True once every record above the line is acknowledged or refused, however many were sent
+    /// since.
+    fn has_reached_line(&self) -> bool;
+
+    /// The largest offset acknowledged in this partition of a record above the line.
     fn last_offset(&self, partition: &TopicPartition) -> Option<Offset>;
 
     /// Fences older producers of the same transactional id and ends their transaction.

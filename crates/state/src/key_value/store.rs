@@ -195,9 +195,12 @@ impl<K: 'static, V: 'static> StateStore for KeyValueStore<K, V> {
         self.core.bytes.restore(&mut fill)
     }
 
-    fn freeze(&self) -> bool {
-        self.core.bytes.freeze();
+    fn can_freeze(&self) -> bool {
         true
+    }
+
+    fn freeze(&self) {
+        self.core.bytes.freeze();
     }
 
     fn commit(&self, changelog_offset: Option<Offset>) -> Result {

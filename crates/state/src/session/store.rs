@@ -311,10 +311,13 @@ impl<K: 'static, V: 'static> StateStore for SessionStore<K, V> {
         self.core.bytes.restore(&mut fill)
     }
 
-    fn freeze(&self) -> bool {
+    fn can_freeze(&self) -> bool {
+        true
+    }
+
+    fn freeze(&self) {
         self.segments.freeze();
         self.core.bytes.freeze();
-        true
     }
 
     fn commit(&self, changelog_offset: Option<Offset>) -> Result {

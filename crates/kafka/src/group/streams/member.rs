@@ -10,23 +10,24 @@ use kstreams_core::record::TopicPartition;
 use kstreams_core::time::millis;
 use kstreams_runtime::transport::{
     Assignment, CommittedOffset, GroupMetadata, MemberOptions, Membership, MembershipEvent, Peer,
+    Waker,
 };
 
 use super::beat::Beat;
+use super::positions::Positions;
 use super::state::State;
 use super::topology::wire_topology;
-use super::verdict::{LOADING, NOT_AVAILABLE, NOT_COORDINATOR, STALE_EPOCH, UNSTABLE_OFFSET};
-use crate::client::Deadline;
 use crate::error;
 use crate::ffi::MemberMetadata;
-use crate::wire::{Coordinator, Endpoint, Join, OffsetCommit, OffsetFetch};
+use crate::lent::Lent;
+use crate::wire::{Coordinator, Endpoint, Join};
 
 /// A member; each thread has one.
 pub(crate) struct StreamsMember {
     group: Arc<str>,
     beat: Arc<Beat>,
-    /// For offsets, so that a commit does not wait for a heartbeat.
-    offsets: Coordinator,
+    /// With a connection of its own, so that a commit does not wait for a heartbeat.
+    positions: Lent<Positions>,
 }
 
 impl StreamsMember {
@@ -58,49 +59,8 @@ impl StreamsMember {
             |now| State::new(&group, id, spare, join, endpoint, now),
             connect(),
         )?;
-        Ok(Self { offsets: connect(), group, beat })
-    }
-
-    /// Asks the coordinator until it has an answer to give, or the time is over.
-    fn ask<T>(
-        &mut self,
-        timeout: Duration,
-        doing: &str,
-        ask: impl Fn(&mut Coordinator, Duration) -> Result<Asked<T>>,
-    ) -> Result<T> {
-        let deadline = Deadline::after(timeout);
-        loop {
-            let why = match self.ask_once(deadline.remaining(), doing, &ask) {
-                Err(error) if error.kind() == ErrorKind::Unavailable => error,
-                answer => return answer,
-            };
-            if deadline.remaining() <= PAUSE {
-                let text = format!("no answer in {timeout:?}: {}", why.message());
-                return Err(Error::new(ErrorKind::Timeout, text));
-            }
-            std::thread::park_timeout(PAUSE);
-        }
-    }
-
-    /// Asks the coordinator.
-    ///
-    /// # Errors
-    /// `Unavailable` if the same will do later.
-    fn ask_once<T>(
-        &mut self,
-        timeout: Duration,
-        doing: &str,
-        ask: impl Fn(&mut Coordinator, Duration) -> Result<Asked<T>>,
-    ) -> Result<T> {
-        let code = match ask(&mut self.offsets, timeout)? {
-            Asked::Done(answer) => return Ok(answer),
-            Asked::Again(code) => code,
-        };
-        if matches!(code, LOADING | NOT_AVAILABLE | NOT_COORDINATOR) {
-            self.offsets.forget();
-        }
-        let why = error::answered(code, None, doing);
-        Err(Error::new(ErrorKind::Unavailable, why.message()))
+        let positions = Positions::new(&group, &beat, connect());
+        Ok(Self { positions: Lent::new(positions, "kstreams-offsets"), group, beat })
     }
 
     /// Ends, and waits for the group where it is to hear of it.
@@ -117,13 +77,6 @@ impl StreamsMember {
     }
 }
 
-/// What came of asking once.
-enum Asked<T> {
-    Done(T),
-    /// The same will do later: this is why it does not now.
-    Again(i16),
-}
-
 impl Membership for StreamsMember {
     fn poll(&mut self) -> Result<Option<MembershipEvent>> {
         self.beat.with(State::poll)
@@ -138,36 +91,7 @@ impl Membership for StreamsMember {
         partitions: &[TopicPartition],
         timeout: Duration,
     ) -> Result<Vec<Option<CommittedOffset>>> {
-        if partitions.is_empty() {
-            return Ok(Vec::new());
-        }
-        let group = Arc::clone(&self.group);
-        let doing = format!("group {group}: read committed offsets");
-        let ask = |coordinator: &mut Coordinator, timeout| {
-            let request = OffsetFetch { group: &group, partitions };
-            let Some(fetched) = coordinator.call(&request, timeout)?.pop() else {
-                return Err(Error::new(ErrorKind::Unavailable, format!("{doing}: no answer")));
-            };
-            match fetched.code {
-                0 => {}
-                code if is_passing(code) => return Ok(Asked::Again(code)),
-                code => return Err(error::answered(code, None, &doing)),
-            }
-            let mut found: BTreeMap<_, _> = fetched.partitions.into_iter().collect();
-            let mut positions = Vec::with_capacity(partitions.len());
-            for at in partitions {
-                match found.remove(at).unwrap_or(Ok(None)) {
-                    Ok(position) => positions.push(position),
-                    Err(code) if is_passing(code) => return Ok(Asked::Again(code)),
-                    Err(code) => {
-                        let error = error::answered(code, None, &doing);
-                        return Err(error.at_partition(&at.topic, at.partition));
-                    }
-                }
-            }
-            Ok(Asked::Done(positions))
-        };
-        self.ask_once(timeout, &doing, ask)
+        self.positions.wait()?.committed(partitions, timeout)
     }
 
     fn commit(
@@ -175,26 +99,21 @@ impl Membership for StreamsMember {
         offsets: &[(TopicPartition, CommittedOffset)],
         timeout: Duration,
     ) -> Result {
-        if offsets.is_empty() {
-            return Ok(());
-        }
-        let (group, beat) = (Arc::clone(&self.group), Arc::clone(&self.beat));
-        let doing = format!("group {group}: commit");
-        self.ask(timeout, &doing, |coordinator, timeout| {
-            let (member, epoch) = beat.with(|state, _| state.identity())?;
-            let request = OffsetCommit { group: &group, member: &member, epoch, offsets };
-            let codes = coordinator.call(&request, timeout)?;
-            let Some((at, code)) = codes.into_iter().find(|(_, code)| *code != 0) else {
-                return Ok(Asked::Done(()));
-            };
-            // The epoch may have moved while the commit was on its way.
-            let has_moved =
-                || beat.with(|state, _| state.identity()).is_ok_and(|now| now.1 != epoch);
-            if is_passing(code) || (code == STALE_EPOCH && has_moved()) {
-                return Ok(Asked::Again(code));
-            }
-            Err(error::answered(code, None, &doing).at_partition(&at.topic, at.partition))
-        })
+        self.positions.wait()?.commit(offsets, timeout)
+    }
+
+    fn start_commit(
+        &mut self,
+        offsets: &[(TopicPartition, CommittedOffset)],
+        timeout: Duration,
+        done: Waker,
+    ) -> Result {
+        let offsets = offsets.to_vec();
+        self.positions.lend(move |positions| positions.commit(&offsets, timeout), done)
+    }
+
+    fn poll_commit(&mut self, wait: Duration) -> Result<bool> {
+        self.positions.poll(wait)
     }
 
     /// Members of one process are told one by one, under the same endpoint.
@@ -253,11 +172,5 @@ pub(crate) fn endpoint(options: &MemberOptions) -> Result<Option<Endpoint>> {
     Ok(Some(Endpoint { host, port }))
 }
 
-fn is_passing(code: i16) -> bool {
-    matches!(code, LOADING | NOT_AVAILABLE | NOT_COORDINATOR | UNSTABLE_OFFSET)
-}
-
-/// Between two tries.
-const PAUSE: Duration = Duration::from_millis(20);
 /// How long a dropped member tries to leave.
 const DROP_TIMEOUT: Duration = Duration::from_secs(1);

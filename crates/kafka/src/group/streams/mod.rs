@@ -15,6 +15,7 @@
 
 mod beat;
 mod member;
+mod positions;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -329,10 +329,13 @@ impl<K: Serde, V: Serde> StateStore for SimStore<K, V> {
         Ok(())
     }
 
-    fn freeze(&self) -> bool {
+    fn can_freeze(&self) -> bool {
+        true
+    }
+
+    fn freeze(&self) {
         let inner = &mut *self.inner.lock();
         inner.frozen.get_or_insert_with(|| std::mem::take(&mut inner.overlay));
-        true
     }
 
     fn commit(&self, changelog_offset: Option<Offset>) -> Result {

@@ -36,11 +36,17 @@ impl MemoryProducer {
     /// Sends what is in flight, in order; stops at the first that gets no answer.
     pub(super) fn send_in_flight(&mut self) {
         while let Some(batch) = self.in_flight.pop_front() {
-            match self.attempt(&batch) {
+            let outcome = self.attempt(&batch);
+            let is_above = self.n_above > 0;
+            if !matches!(outcome, Outcome::Unanswered) {
+                self.n_above = self.n_above.saturating_sub(1);
+            }
+            match outcome {
                 Outcome::Acknowledged(offset) => {
                     let (topic, partition) = batch.lane;
                     let lane = &mut self.destinations[topic].lanes[partition];
-                    lane.last_offset = lane.last_offset.max(Some(offset));
+                    let last = if is_above { &mut lane.above } else { &mut lane.below };
+                    *last = (*last).max(Some(offset));
                     if lane.tags.capacity() == 0 {
                         lane.tags = batch.tags;
                         lane.tags.clear();

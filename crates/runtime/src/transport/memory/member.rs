@@ -12,6 +12,7 @@ use super::group::{Proof, Standing};
 use super::plan::Plan;
 use crate::transport::{
     Assignment, CommittedOffset, GroupMetadata, MemberOptions, Membership, MembershipEvent, Peer,
+    Waker,
 };
 
 /// A member of a group of a [`MemoryLog`](super::MemoryLog).
@@ -21,6 +22,8 @@ pub(super) struct MemoryMember {
     options: Arc<MemberOptions>,
     plan: Plan,
     state: State,
+    /// A commit that goes on: what it is of, and its time-out.
+    underway: Option<(Vec<(TopicPartition, CommittedOffset)>, Duration)>,
 }
 
 #[derive(Debug)]
@@ -50,7 +53,7 @@ struct Inside {
 impl MemoryMember {
     pub(super) fn new(broker: Arc<Broker>, options: MemberOptions) -> Self {
         let plan = Plan::new(&options.topology, &options.application_id);
-        Self { broker, options: Arc::new(options), plan, state: State::Outside }
+        Self { broker, options: Arc::new(options), plan, state: State::Outside, underway: None }
     }
 
     fn request(&self, kind: RequestKind) -> Request<'_> {
@@ -191,6 +194,27 @@ impl Membership for MemoryMember {
                 })
             })
         })
+    }
+
+    /// For simulation one that takes until the next poll, as on a real broker.
+    fn start_commit(
+        &mut self,
+        offsets: &[(TopicPartition, CommittedOffset)],
+        timeout: Duration,
+        _: Waker,
+    ) -> Result {
+        if self.broker.has_stepwise_commits {
+            self.underway = Some((offsets.to_vec(), timeout));
+            return Ok(());
+        }
+        self.commit(offsets, timeout)
+    }
+
+    fn poll_commit(&mut self, _: Duration) -> Result<bool> {
+        if let Some((offsets, timeout)) = self.underway.take() {
+            self.commit(&offsets, timeout)?;
+        }
+        Ok(true)
     }
 
     fn peers(&mut self) -> Vec<Peer> {

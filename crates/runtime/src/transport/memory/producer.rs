@@ -38,6 +38,8 @@ pub(super) struct MemoryProducer {
     filling: Vec<(usize, usize)>,
     /// Batches on their way, oldest first.
     pub(super) in_flight: VecDeque<InFlight>,
+    /// So many of them are above the line.
+    pub(super) n_above: usize,
     pub(super) failures: Vec<FailedDelivery>,
     /// A commit that goes on step by step.
     ending: Option<Ending>,
@@ -76,7 +78,9 @@ pub(super) struct Lane {
     last_extent: (usize, usize),
     pub(super) tags: Vec<u64>,
     pub(super) next_sequence: i32,
-    pub(super) last_offset: Option<Offset>,
+    /// The largest offsets acknowledged: above the line, and below it.
+    pub(super) above: Option<Offset>,
+    pub(super) below: Option<Offset>,
     /// Part of the open transaction.
     pub(super) is_added: bool,
 }
@@ -96,6 +100,7 @@ impl MemoryProducer {
             by_name: BTreeMap::new(),
             filling: Vec::new(),
             in_flight: VecDeque::new(),
+            n_above: 0,
             failures: Vec::new(),
             ending: None,
         }
@@ -135,13 +140,17 @@ impl MemoryProducer {
         self.in_flight.push_back(batch);
     }
 
-    /// Hands over every chunk that has records.
-    pub(super) fn hand_over_all(&mut self) {
+    fn close_chunks(&mut self) {
         for (topic, partition) in std::mem::take(&mut self.filling) {
             if !self.destinations[topic].lanes[partition].chunk.is_empty() {
                 self.close_chunk(topic, partition);
             }
         }
+    }
+
+    /// Hands over every chunk that has records.
+    pub(super) fn hand_over_all(&mut self) {
+        self.close_chunks();
         self.send_in_flight();
         if self.in_flight.is_empty() {
             for lost in self.destinations.iter_mut().filter(|destination| destination.is_lost) {
@@ -159,6 +168,7 @@ impl MemoryProducer {
         }
         let n_in_flight = self.in_flight.len();
         self.in_flight.clear();
+        self.n_above = 0;
         n_in_flight > 0
     }
 
@@ -245,10 +255,26 @@ impl Producer for MemoryProducer {
         })
     }
 
+    fn draw_line(&mut self) -> bool {
+        if self.n_above > 0 {
+            return false;
+        }
+        self.close_chunks();
+        self.n_above = self.in_flight.len();
+        for lane in self.destinations.iter_mut().flat_map(|destination| &mut destination.lanes) {
+            lane.above = lane.above.max(lane.below.take());
+        }
+        true
+    }
+
+    fn has_reached_line(&self) -> bool {
+        self.n_above == 0
+    }
+
     fn last_offset(&self, partition: &TopicPartition) -> Option<Offset> {
         let handle = self.by_name.get(&*partition.topic)?;
         let lane = usize::try_from(partition.partition).ok()?;
-        self.destinations[handle.0].lanes.get(lane)?.last_offset
+        self.destinations[handle.0].lanes.get(lane)?.above
     }
 
     fn init_transactions(&mut self, timeout: Duration) -> Result {
@@ -321,7 +347,8 @@ impl Destination {
                 last_extent: (0, 0),
                 tags: Vec::new(),
                 next_sequence: 0,
-                last_offset: None,
+                above: None,
+                below: None,
                 is_added: false,
             };
             self.lanes = topic.partitions.iter().map(lane).collect();

@@ -14,6 +14,7 @@ fn a_batch_whose_reply_is_lost_is_written_once() {
         producer.poll(SECOND);
         send(&mut *producer, "t", "b");
         producer.flush(SECOND).expect("flushed");
+        assert!(producer.draw_line());
         assert_eq!(producer.last_offset(&TopicPartition::new("t", 0)), Some(1));
         clock.advance(SECOND);
         send(&mut *producer, "t", "c");
