@@ -25,8 +25,8 @@ const STEP: Duration = Duration::from_millis(100);
 impl Worker {
     /// Commits if it is time to, which it may be sooner for a thread that has run dry.
     pub(crate) fn commit_if_due(&mut self, is_dry: bool) -> Result {
-        if self.underway.is_some() {
-            return self.advance_commit(Duration::ZERO).map(drop);
+        if !self.advance_commit(Duration::ZERO)? && !self.has_only_stores_left() {
+            return Ok(());
         }
         let config = &self.shared.config;
         let since = config.clock.monotonic().saturating_sub(self.last_commit);
@@ -39,6 +39,8 @@ impl Worker {
         if !due && n_bytes < config.commit_bytes {
             return Ok(());
         }
+        // Stores hold nobody up.
+        while !self.advance_commit(STEP)? {}
         let goes_on = !self.slowness.is_careful() && self.shared.suspects().is_empty();
         self.commit_all(goes_on)
     }
@@ -49,7 +51,7 @@ impl Worker {
     /// `Timeout` and `Unavailable`: nothing is lost; with exactly-once the outcome is unknown and
     /// the producer has to be replaced. `Fenced`: the tasks have other owners.
     pub(crate) fn commit(&mut self) -> Result {
-        while self.underway.is_some() && !self.advance_commit(STEP)? {}
+        while !self.advance_commit(STEP)? {}
         self.commit_all(false)
     }
 

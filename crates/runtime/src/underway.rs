@@ -69,6 +69,11 @@ impl Worker {
         }
     }
 
+    /// True if the log has the commit that is going on, and some stores have not.
+    pub(crate) fn has_only_stores_left(&self) -> bool {
+        matches!(self.underway, Some(Underway::Stores(_)))
+    }
+
     fn await_acks(
         &mut self,
         positions: Positions,
@@ -153,7 +158,10 @@ impl Worker {
         }
         // Those that began meanwhile are no part of it.
         let part = self.tasks.values().filter(|task| task.is_underway());
-        let left: Vec<TaskId> = part.map(|task| task.id).collect();
+        let (left, bare): (Vec<_>, Vec<_>) = part.partition(|task| !task.stores().is_empty());
+        let ids = |tasks: Vec<&Task>| tasks.into_iter().map(|task| task.id).collect::<Vec<_>>();
+        let (left, bare) = (ids(left), ids(bare));
+        self.commit_stores(&bare)?;
         let n_each = left.len().div_ceil(N_PARTS).max(1);
         let config = &self.shared.config;
         let spread = (config.commit_interval_or_default() / 2).min(SPREAD);

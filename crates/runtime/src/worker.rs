@@ -195,12 +195,16 @@ impl Worker {
             // News from the group does not wake the consumer.
             timeout = timeout.min(SETTLING);
         }
-        if let Some(Underway::Stores(stores)) = &self.underway {
-            timeout = timeout.min(stores.next.saturating_sub(monotonic));
-        } else if self.underway.is_some() {
+        match &self.underway {
+            Some(Underway::Stores(stores)) => {
+                timeout = timeout.min(stores.next.saturating_sub(monotonic));
+            }
             // Its end wakes the consumer on a real log; a step of a simulated one does not.
-            timeout = timeout.min(SETTLING);
-        } else if self.tasks.values().any(Task::is_dirty) {
+            Some(_) => timeout = timeout.min(SETTLING),
+            None => {}
+        }
+        let holds_up = self.underway.is_some() && !self.has_only_stores_left();
+        if !holds_up && self.tasks.values().any(Task::is_dirty) {
             let interval = config.commit_after(true);
             timeout = timeout.min(interval.saturating_sub(since_commit));
         }
