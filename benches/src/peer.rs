@@ -23,13 +23,14 @@ const BROKER: [&str; 8] = [
     "-Xmx1g",
 ];
 
-/// Starts a broker as one that is deployed; it ends when this is dropped.
+/// Starts a broker as one that is deployed, with more `options` of the JVM; it ends when this is
+/// dropped.
 ///
 /// # Errors
 /// As [`BrokerBuilder::start`](kstreams_broker::BrokerBuilder::start).
-pub fn broker() -> Result<Broker> {
-    let bare = Broker::builder();
-    let broker = BROKER.into_iter().fold(bare, |broker, option| broker.jvm_option(option));
+pub fn broker(options: &str) -> Result<Broker> {
+    let options = BROKER.into_iter().chain(options.split_whitespace());
+    let broker = options.fold(Broker::builder(), |broker, option| broker.jvm_option(option));
     Ok(broker.start().map_err(|e| e.to_string())?)
 }
 

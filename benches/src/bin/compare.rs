@@ -42,7 +42,7 @@ fn main() -> Result {
     ];
     let args = Args::read(&known)?;
     let rounds = args.number("rounds", 3)?;
-    let broker = peer::broker()?;
+    let broker = peer::broker("")?;
     let log = KafkaLog::new(broker.bootstrap());
     let n_partitions = args.number("partitions", 4)? as i32;
     peer::create_topics(&log, &["input", "table", "empty"], n_partitions)?;

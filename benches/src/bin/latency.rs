@@ -6,7 +6,10 @@
 //!
 //! `--rate 20000 --warm-up 10 --seconds 20 --rounds 1 --partitions 4 --keys 100000 --commit-ms 100
 //! --linger-ms 0 --workloads passthrough,java-passthrough,count,java-count --guarantees
-//! at-least-once,exactly-once`, and of the engine alone `--early-commit-ms --set client.setting=value,..`
+//! at-least-once,exactly-once`, of the engine alone `--early-commit-ms --set client.setting=value,..`,
+//! and of the broker alone `--jvm 'its options'`.
+//!
+//! `busy` is how much of the machine's cores all of it took: the load.
 //!
 //! Readers of exactly-once results read what is committed.
 
@@ -44,17 +47,18 @@ fn main() -> Result {
         "early-commit-ms",
         "set",
         "linger-ms",
+        "jvm",
     ];
     let args = Args::read(&known)?;
-    let broker = peer::broker()?;
+    let broker = peer::broker(args.get("jvm", ""))?;
     let workloads = args.get("workloads", "passthrough,java-passthrough,count,java-count");
     let guarantees = args.get("guarantees", "at-least-once,exactly-once");
-    println!("{:<32} {:>8} {:>8} {:>8} {:>8} ms", "", "p50", "p99", "p99.9", "max");
+    println!("{:<32} {:>8} {:>8} {:>8} {:>8} ms {:>6}", "", "p50", "p99", "p99.9", "max", "busy");
     for round in 0..args.number("rounds", 1)? {
         for guarantee in guarantees.split(',') {
             for workload in workloads.split(',') {
                 let id = format!("{workload}-{guarantee}-{round}");
-                let mut latencies = measure(&broker, workload, guarantee, &id, &args)?;
+                let (mut latencies, busy) = measure(&broker, workload, guarantee, &id, &args)?;
                 latencies.sort_unstable();
                 let at = |share: f64| {
                     let index = (latencies.len() as f64 * share) as usize;
@@ -62,12 +66,13 @@ fn main() -> Result {
                     micros.map_or(f64::NAN, |micros| *micros as f64 / 1000.0)
                 };
                 println!(
-                    "{:<32} {:>8.1} {:>8.1} {:>8.1} {:>8.1}",
+                    "{:<32} {:>8.1} {:>8.1} {:>8.1} {:>8.1}    {:>4.0} %",
                     format!("{workload:<16} {guarantee}"),
                     at(0.5),
                     at(0.99),
                     at(0.999),
-                    at(1.0)
+                    at(1.0),
+                    100.0 * busy
                 );
             }
         }
@@ -87,14 +92,15 @@ struct Run {
     clock: SystemClock,
 }
 
-/// Microseconds that each record took which was sent after the warm-up.
+/// Microseconds that each record took which was sent after the warm-up, and the share of the cores that
+/// was busy meanwhile.
 fn measure(
     broker: &Broker,
     workload: &str,
     guarantee: &str,
     id: &str,
     args: &Args,
-) -> Result<Vec<u64>> {
+) -> Result<(Vec<u64>, f64)> {
     let rate = args.number("rate", 20_000)?;
     let warm_up = Duration::from_secs(args.number("warm-up", 10)?);
     let length = warm_up + Duration::from_secs(args.number("seconds", 20)?);
@@ -198,13 +204,14 @@ impl Run {
         isolation: Isolation,
         warm_up: Duration,
         mut engine: Option<&mut Child>,
-    ) -> Result<Vec<u64>> {
+    ) -> Result<(Vec<u64>, f64)> {
         let options = ConsumerOptions { client_id: "read".into(), isolation };
         let mut consumer = self.log.consumer(options)?;
         let all: Vec<_> =
             (0..self.n_partitions).map(|p| (TopicPartition::new(&*self.output, p), 0)).collect();
         let lanes = consumer.assign(&all)?;
         let (mut n_read, mut latencies) = (0, Vec::new());
+        let mut began = None;
         let mut last = Duration::ZERO;
         while n_read < self.n {
             consumer.wait(Duration::from_millis(5))?;
@@ -214,6 +221,7 @@ impl Run {
                 for index in 0..batch.len() {
                     let sent = batch.get(index).timestamp.as_millis().unsigned_abs();
                     if sent >= warm_up.as_micros() as u64 {
+                        began.get_or_insert_with(processors);
                         latencies.push((now.as_micros() as u64).saturating_sub(sent));
                     }
                 }
@@ -226,6 +234,18 @@ impl Run {
                 return Err(format!("{n_read} of {} records came out", self.n).into());
             }
         }
-        Ok(latencies)
+        let ((from, all_from), (to, all_to)) = (began.unwrap_or_default(), processors());
+        Ok((latencies, (to - from) as f64 / (all_to - all_from).max(1) as f64))
     }
+}
+
+/// How long the machine's processors have been busy, and have been there, in ticks; 0 where no
+/// `/proc/stat` tells.
+fn processors() -> (u64, u64) {
+    let told = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let line = told.lines().next().unwrap_or_default();
+    let ticks: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let idle: u64 = ticks.iter().skip(3).take(2).sum();
+    let all = ticks.iter().take(8).sum();
+    (all - idle, all)
 }
