@@ -145,8 +145,9 @@ impl Faults for Gate {
     }
 }
 
-#[test]
-fn tasks_go_on_while_a_commit_waits_for_acknowledgements() {
+/// A commit whose acknowledgements do not come for a while is late, and that is all.
+#[track_caller]
+fn check_shut(config: Config) {
     let gate = Arc::new(Gate::default());
     let log = with_topics(MemoryLog::builder().faults(gate.clone()).build(), 1);
     let seen = Notes::default();
@@ -155,7 +156,7 @@ fn tasks_go_on_while_a_commit_waits_for_acknowledgements() {
         notes.add(&record.value);
         Ok(())
     });
-    let app = run(topology, config().commit_interval(ms(1)), &log);
+    let app = run(topology, config.commit_interval(ms(1)), &log);
     gate.0.store(true, Ordering::Relaxed);
     produce(&log, "in", &["a"]);
     // Time enough for a commit to begin.
@@ -167,6 +168,16 @@ fn tasks_go_on_while_a_commit_waits_for_acknowledgements() {
     eventually("all is committed", || committed(&log, "in", 0) == Some(3));
     assert_eq!(texts(&log, "out"), ["a", "b", "c"]);
     assert!(app.close(SOON));
+}
+
+#[test]
+fn tasks_go_on_while_a_commit_waits_for_acknowledgements() {
+    check_shut(config());
+}
+
+#[test]
+fn acknowledgements_may_take_longer_than_a_request() {
+    check_shut(config().request_timeout(ms(10)));
 }
 
 #[test]

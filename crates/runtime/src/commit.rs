@@ -40,7 +40,12 @@ impl Worker {
             return Ok(());
         }
         // Stores hold nobody up.
+        let had_stores_left = self.has_only_stores_left();
         while !self.advance_commit(STEP)? {}
+        if !due && had_stores_left {
+            // What they had was most of the bytes.
+            return Ok(());
+        }
         let goes_on = !self.slowness.is_careful() && self.shared.suspects().is_empty();
         self.commit_all(goes_on)
     }

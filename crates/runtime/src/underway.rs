@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kstreams_core::error::Result;
+use kstreams_core::error::{Error, Result};
 use kstreams_core::record::TopicPartition;
 use kstreams_core::task::TaskId;
 
@@ -16,6 +16,9 @@ use crate::worker::Worker;
 /// than this: all at once, records that come meanwhile would wait for all of them.
 const N_PARTS: usize = 8;
 const SPREAD: Duration = Duration::from_millis(50);
+
+/// For acknowledgements that are overdue.
+const LAST_WAIT: Duration = Duration::from_millis(10);
 
 /// By what it waits for.
 #[derive(Debug)]
@@ -85,11 +88,11 @@ impl Worker {
         let timeout = self.shared.config.request_timeout;
         let acknowledged = if self.shared.has(Bug::CommitBeforeFlush) {
             Ok(true)
-        } else if now.saturating_sub(since) >= timeout {
-            // It says what is the matter.
-            self.outlet.flush(wait).map(|()| true)
         } else {
-            self.outlet.has_reached_line(wait, timeout)
+            match self.outlet.has_reached_line(wait, timeout) {
+                Ok(false) if now.saturating_sub(since) >= timeout => self.overdue(timeout),
+                reached => reached,
+            }
         };
         let started = match acknowledged {
             Ok(false) => {
@@ -113,6 +116,19 @@ impl Worker {
             Err(_) => Underway::Sent { positions, since: now },
         });
         started.map(|()| true)
+    }
+
+    /// Acknowledgements are: the producer knows what is the matter.
+    fn overdue(&mut self, timeout: Duration) -> Result<bool> {
+        let flushed = self.outlet.flush(LAST_WAIT).map(|()| true);
+        flushed.map_err(|error| match error.task() {
+            // A record was refused.
+            Some(_) => error,
+            None => {
+                let text = format!("a commit has waited for {timeout:?}: {}", error.message());
+                Error::new(error.kind(), text)
+            }
+        })
     }
 
     fn await_group(&mut self, positions: Positions, wait: Duration) -> Result<bool> {
