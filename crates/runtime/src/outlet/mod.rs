@@ -1,12 +1,14 @@
-//! The way out of a thread: its producer, the transaction it is in, and refused records.
+//! The way out of a thread: its producer, and the transaction it is in.
 //!
 //! Tasks drain their outboxes and change buffers into it; the commit flushes it.
+
+mod refused;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use kstreams_core::error::{Error, ErrorKind, Result};
-use kstreams_core::handler::{FailedOutput, Handlers, ProductionVerdict, dead_letter_headers};
+use kstreams_core::handler::Handlers;
 use kstreams_core::record::{Offset, TopicPartition};
 use kstreams_core::sink::{OutRecord, Outbox};
 use kstreams_core::task::TaskId;
@@ -15,15 +17,11 @@ use crate::config::{Config, Guarantee};
 use crate::planted::{Bug, is_planted};
 use crate::probe::{CrashPoint, Probe};
 use crate::transport::{
-    CommittedOffset, FailedDelivery, GroupMetadata, OutgoingRecord, Producer, Sent, TopicHandle,
-    Waker,
+    CommittedOffset, GroupMetadata, OutgoingRecord, Producer, Sent, TopicHandle, Waker,
 };
 
 /// How long one wait for room in the producer's queue takes.
 const FULL_WAIT: Duration = Duration::from_millis(10);
-
-/// How long one wait for what is still on its way takes.
-const LOST_WAIT: Duration = Duration::from_millis(100);
 
 pub(crate) struct Outlet {
     producer: Box<dyn Producer>,
@@ -142,61 +140,6 @@ impl Outlet {
         Ok(())
     }
 
-    /// A record was refused on the spot.
-    #[cold]
-    fn refused(
-        &mut self,
-        error: &Error,
-        topic: &str,
-        record: &OutRecord<'_>,
-        task: TaskId,
-    ) -> Result {
-        if !matches!(error.kind(), ErrorKind::Production | ErrorKind::Topic) {
-            return Err(clone_error(error).at_task(task));
-        }
-        let verdict = self.handlers.ask_production(&FailedOutput {
-            error,
-            task,
-            topic,
-            key: record.key,
-            value: record.value,
-            timestamp: record.timestamp,
-            headers: record.headers,
-        });
-        self.carry_out(verdict, error, topic, record, task)
-    }
-
-    fn carry_out(
-        &mut self,
-        verdict: ProductionVerdict,
-        error: &Error,
-        topic: &str,
-        record: &OutRecord<'_>,
-        task: TaskId,
-    ) -> Result {
-        match verdict {
-            ProductionVerdict::Fail => {
-                let text = format!("record for topic {topic} refused: {}", error.message());
-                Err(Error::new(error.kind(), text).at_task(task))
-            }
-            ProductionVerdict::Continue => {
-                self.n_dropped += 1;
-                log::warn!("task {task}: record for topic {topic} given up: {error}");
-                Ok(())
-            }
-            ProductionVerdict::Retry => {
-                let handle = self.producer.topic(topic)?;
-                self.send(handle, record, task)
-            }
-            ProductionVerdict::DeadLetter(dead_letters) => {
-                let headers = dead_letter_headers(record.headers.clone(), error, None);
-                let handle = self.producer.topic(&dead_letters)?;
-                let dead = OutRecord { partition: None, headers: &headers, ..record.clone() };
-                self.send(handle, &dead, task)
-            }
-        }
-    }
-
     /// Lets the producer work on acknowledgements and asks the handler about refused records.
     ///
     /// # Errors
@@ -207,45 +150,6 @@ impl Outlet {
         }
         self.producer.poll(Duration::ZERO);
         self.check_failures()
-    }
-
-    fn check_failures(&mut self) -> Result {
-        for failed in self.producer.failures() {
-            self.failed_later(&failed)?;
-        }
-        Ok(())
-    }
-
-    #[cold]
-    fn failed_later(&mut self, failed: &FailedDelivery) -> Result {
-        let task = untag(failed.tag);
-        if self.guarantee == Guarantee::ExactlyOnce {
-            // The transaction cannot be committed any more, whatever a handler says.
-            let text = format!("record for topic {} refused: {}", failed.topic, failed.error);
-            return Err(Error::new(failed.error.kind(), text).at_task(task));
-        }
-        let record = OutRecord {
-            topic: kstreams_core::sink::OutTopic(0),
-            partition: failed.partition,
-            key: failed.key.as_deref(),
-            value: failed.value.as_deref(),
-            timestamp: failed.timestamp,
-            headers: &failed.headers,
-        };
-        let verdict = self.handlers.ask_production(&FailedOutput {
-            error: &failed.error,
-            task,
-            topic: &failed.topic,
-            key: record.key,
-            value: record.value,
-            timestamp: record.timestamp,
-            headers: record.headers,
-        });
-        self.has_resent |=
-            matches!(verdict, ProductionVerdict::Retry | ProductionVerdict::DeadLetter(_));
-        let outcome = self.carry_out(verdict, &failed.error, &failed.topic, &record, task);
-        self.has_lost |= outcome.is_err();
-        outcome
     }
 
     /// A commit begins: what is sent from here on is of the next one. False if the producer has no
@@ -275,32 +179,6 @@ impl Outlet {
             self.has_resent = false;
         }
         Ok(true)
-    }
-
-    /// True if a record was not written: what led to it has to be done again.
-    pub(crate) fn has_lost(&self) -> bool {
-        self.has_lost
-    }
-
-    /// # Errors
-    /// If a record was not written: nothing may be committed before it was done again.
-    pub(crate) fn refuse_lost(&self) -> Result {
-        if self.has_lost {
-            return Err(Error::new(ErrorKind::Timeout, "a record was not written"));
-        }
-        Ok(())
-    }
-
-    /// Waits until nothing is on its way any more, whatever becomes of it: in a changelog it would
-    /// come behind what its store is restored from.
-    ///
-    /// # Errors
-    /// `Timeout`; ask again.
-    pub(crate) fn settle_lost(&mut self) -> Result {
-        self.producer.flush(LOST_WAIT)?;
-        drop(self.producer.failures());
-        self.has_lost = false;
-        Ok(())
     }
 
     /// Waits until everything sent is acknowledged; refused records may lead to new ones.
@@ -416,14 +294,6 @@ fn tag(task: TaskId) -> u64 {
 
 fn untag(tag: u64) -> TaskId {
     TaskId { subtopology: (tag >> 32) as u32, partition: (tag & 0x7fff_ffff) as i32 }
-}
-
-fn clone_error(error: &Error) -> Error {
-    let copy = Error::new(error.kind(), error.message());
-    match error.partition() {
-        Some((topic, partition)) => copy.at_partition(topic, partition),
-        None => copy,
-    }
 }
 
 impl std::fmt::Debug for Outlet {
