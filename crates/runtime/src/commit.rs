@@ -108,9 +108,10 @@ impl Worker {
             offsets.clear();
         }
         if goes_on && has_line && self.tasks.values().all(Task::can_go_on) {
-            let is_thawed = self.shared.has(Bug::CommitThawed);
-            let go_on = if is_thawed { Task::go_on_thawed } else { Task::go_on };
-            self.tasks.values_mut().for_each(go_on);
+            if !self.shared.has(Bug::CommitThawed) {
+                self.tasks.values_mut().for_each(Task::freeze_stores);
+            }
+            self.tasks.values_mut().for_each(Task::go_on);
             self.underway = Some(if is_at_least_once {
                 Underway::Sent { positions: offsets, since: self.last_commit }
             } else {

@@ -101,13 +101,11 @@ impl Worker {
             }
             Ok(true) => {
                 self.shared.pass(CrashPoint::Produced);
-                match positions.is_empty() {
-                    true => Ok(()),
-                    false => {
-                        let done = self.consumer.waker();
-                        self.membership.start_commit(&positions, timeout, done)
-                    }
+                if positions.is_empty() {
+                    self.log_has_committed(&positions);
+                    return self.begin_stores().map(|()| true);
                 }
+                self.membership.start_commit(&positions, timeout, self.consumer.waker())
             }
             Err(error) => Err(error),
         };
@@ -133,10 +131,7 @@ impl Worker {
 
     fn await_group(&mut self, positions: Positions, wait: Duration) -> Result<bool> {
         self.shared.pass(CrashPoint::CommitUnderway);
-        let polled = match positions.is_empty() {
-            true => Ok(true),
-            false => self.membership.poll_commit(wait),
-        };
+        let polled = self.membership.poll_commit(wait);
         match polled {
             Ok(true) => {
                 self.log_has_committed(&positions);
@@ -174,9 +169,8 @@ impl Worker {
         }
         // Those that began meanwhile are no part of it.
         let part = self.tasks.values().filter(|task| task.is_underway());
-        let (left, bare): (Vec<_>, Vec<_>) = part.partition(|task| !task.stores().is_empty());
-        let ids = |tasks: Vec<&Task>| tasks.into_iter().map(|task| task.id).collect::<Vec<_>>();
-        let (left, bare) = (ids(left), ids(bare));
+        let has_stores = |id: &TaskId| !self.tasks[id].stores().is_empty();
+        let (left, bare): (Vec<_>, Vec<_>) = part.map(|task| task.id).partition(has_stores);
         self.commit_stores(&bare)?;
         let n_each = left.len().div_ceil(N_PARTS).max(1);
         let config = &self.shared.config;

@@ -195,16 +195,19 @@ impl Worker {
             // News from the group does not wake the consumer.
             timeout = timeout.min(SETTLING);
         }
-        match &self.underway {
+        let may_begin = match &self.underway {
+            None => true,
             Some(Underway::Stores(stores)) => {
                 timeout = timeout.min(stores.next.saturating_sub(monotonic));
+                true
             }
             // Its end wakes the consumer on a real log; a step of a simulated one does not.
-            Some(_) => timeout = timeout.min(SETTLING),
-            None => {}
-        }
-        let holds_up = self.underway.is_some() && !self.has_only_stores_left();
-        if !holds_up && self.tasks.values().any(Task::is_dirty) {
+            Some(_) => {
+                timeout = timeout.min(SETTLING);
+                false
+            }
+        };
+        if may_begin && self.tasks.values().any(Task::is_dirty) {
             let interval = config.commit_after(true);
             timeout = timeout.min(interval.saturating_sub(since_commit));
         }

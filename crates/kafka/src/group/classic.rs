@@ -40,8 +40,8 @@ pub(crate) struct ClassicMember {
     queue: Queue,
     client: Arc<BaseConsumer<GroupContext>>,
     handle: Arc<dyn Handle>,
-    /// The handle, for commits that are not waited for.
-    commits: Lent<Arc<dyn Handle>>,
+    /// The client, for commits that are not waited for.
+    commits: Lent<Arc<BaseConsumer<GroupContext>>>,
 }
 
 /// What the group waits for.
@@ -83,7 +83,7 @@ impl ClassicMember {
             told: None,
             held: None,
             queue: Queue::of_member(&handle),
-            commits: Lent::new(Arc::clone(&handle), "kstreams-offsets"),
+            commits: Lent::new(Arc::clone(&client), "kstreams-offsets"),
             client,
             handle,
         })
@@ -291,7 +291,7 @@ impl Membership for ClassicMember {
         if offsets.is_empty() {
             return Ok(());
         }
-        commit(&self.client, &self.handle, offsets, timeout)
+        commit(&self.client, offsets, timeout)
     }
 
     fn start_commit(
@@ -300,9 +300,8 @@ impl Membership for ClassicMember {
         timeout: Duration,
         done: Waker,
     ) -> Result {
-        let (client, offsets) = (Arc::clone(&self.client), offsets.to_vec());
-        let work = move |handle: &mut Arc<dyn Handle>| commit(&client, handle, &offsets, timeout);
-        self.commits.lend(work, done)
+        let offsets = offsets.to_vec();
+        self.commits.lend(move |client| commit(client, &offsets, timeout), done)
     }
 
     fn poll_commit(&mut self, wait: Duration) -> Result<bool> {
@@ -341,12 +340,12 @@ impl Drop for ClassicMember {
 
 /// Commits, and waits for the answer.
 fn commit(
-    client: &BaseConsumer<GroupContext>,
-    handle: &Arc<dyn Handle>,
+    client: &Arc<BaseConsumer<GroupContext>>,
     offsets: &[(TopicPartition, CommittedOffset)],
     timeout: Duration,
 ) -> Result {
-    match ffi::commit(handle, &offset_list(offsets)?, timeout) {
+    let handle = Arc::clone(client) as Arc<dyn Handle>;
+    match ffi::commit(&handle, &offset_list(offsets)?, timeout) {
         Some(Ok(())) => Ok(()),
         Some(Err((code, partition))) => {
             let error = error::coded(code, "commit");

@@ -275,14 +275,13 @@ impl Task {
         self.stores.iter().all(|store| store.store.can_freeze())
     }
 
-    /// Fixes what the commit is of in the stores too: from here on changes are for the next one.
-    pub(crate) fn go_on(&mut self) {
+    /// Fixes what the commit is of in the stores too.
+    pub(crate) fn freeze_stores(&mut self) {
         self.stores.iter().for_each(|store| store.store.freeze());
-        (self.dirty, self.is_underway) = (false, true);
     }
 
-    /// A planted mistake: as [`go_on`](Self::go_on), but nothing is fixed.
-    pub(crate) fn go_on_thawed(&mut self) {
+    /// All is fixed: from here on changes are for the next commit.
+    pub(crate) fn go_on(&mut self) {
         (self.dirty, self.is_underway) = (false, true);
     }
 
